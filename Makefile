@@ -1,0 +1,93 @@
+# All that CI does is `make test`. Needs Go (and a C compiler, for the race detector), nothing else:
+# tools are built from tools/go.mod into bin/ at their first use.
+
+# Each module of the repository is built on its own, whatever go.work lies above it.
+export GOWORK := off
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+GO       ?= go
+TOOLS    := bin/.tools-$(shell $(GO) env GOVERSION)
+MODULES  := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+# Settings: make fuzz FUZZTIME=10m
+FUZZTIME ?= 20s
+ROUNDS   ?= 20
+COUNT    ?= 6
+PKG      ?= ./...
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## Print this
+	@echo "usage: make TARGET [NAME=VALUE...]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build the command into bin/chum
+	$(GO) build -trimpath -o bin/chum ./cmd/chum
+
+.PHONY: demo
+demo: ## Show it: two chums bring a real directory over on one WebSocket
+	$(GO) run ./cmd/chum demo
+
+.PHONY: test
+test: tidy lint unit vuln ## Everything that CI does: go.mod, lint, unit tests with the race detector, vulnerabilities
+
+.PHONY: unit
+unit: ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
+	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
+	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
+
+.PHONY: lint
+lint: $(TOOLS) ## Vet, staticcheck, format and the other linters of .golangci.yml
+	@for m in $(MODULES); do \
+		echo "lint $$m"; (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: fmt
+fmt: $(TOOLS) ## Format the sources as lint wants them
+	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/golangci-lint fmt --config $(CURDIR)/.golangci.yml); done
+
+.PHONY: tidy
+tidy: ## Check that go.mod and go.sum say what the sources import
+	@for m in $(MODULES) tools; do (cd $$m && $(GO) mod tidy -diff); done
+
+.PHONY: vuln
+vuln: $(TOOLS) ## Look for known vulnerabilities that our code reaches (GOVULNDB=url, directory or .tgz)
+	@bash tools/vulncheck.sh $(CURDIR)/bin/govulncheck ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, 20s unless said otherwise
+	@bash tools/fuzz.sh $(FUZZTIME) $(PKG)
+
+.PHONY: soak
+soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in another order each time
+	@for i in $$(seq $(ROUNDS)); do echo "soak: round $$i of $(ROUNDS)"; \
+		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
+
+.PHONY: bench
+bench: $(TOOLS) ## Run the benchmarks COUNT times, 6 unless said otherwise, and sum them up
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(PKG) | tee bin/bench.txt
+	bin/benchstat bin/bench.txt
+
+.PHONY: cover
+cover: ## Measure what the tests cover: cover.out, cover.html
+	$(GO) test -coverprofile cover.out -coverpkg ./... -timeout 15m ./...
+	$(GO) tool cover -html cover.out -o cover.html
+	@$(GO) tool cover -func cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## Remove what was built and measured
+	rm -rf bin cover.out cover.html
+
+$(TOOLS): tools/go.mod tools/go.sum
+	@mkdir -p bin && rm -f bin/.tools-*
+	cd tools && $(GO) build -o $(CURDIR)/bin/ tool
+	@touch $@
