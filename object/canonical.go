@@ -178,7 +178,7 @@ func (s *scanner) link() Link {
 	s.expect(`{"hash":`)
 	l.Hash = s.hash()
 	s.expect(`,"kind":"`)
-	l.Kind = s.kind(Blob, File, Tree)
+	l.Kind = s.kind(KindBlob, KindFile, KindTree)
 	s.expect(`","size":`)
 	l.Size = s.integer(MaxLength)
 	s.expect(`}`)

@@ -19,17 +19,17 @@ const UnknownSize = -1
 // link, not to the object: the same bytes have the same hash under any kind.
 type Kind string
 
-// The kinds of objects, and Symlink, which is a kind of directory entry only:
+// The kinds of objects, and KindSymlink, which is a kind of directory entry only:
 // it has no object.
 const (
-	Blob    Kind = "blob"    // bytes, at most MaxSize of them
-	File    Kind = "file"    // a manifest: the parts of a long file, in order
-	Tree    Kind = "tree"    // a directory, or one node of a large directory
-	Symlink Kind = "symlink" // an entry of a directory whose target is in the entry
+	KindBlob    Kind = "blob"    // bytes, at most MaxSize of them
+	KindFile    Kind = "file"    // a manifest: the parts of a long file, in order
+	KindTree    Kind = "tree"    // a directory, or one node of a large directory
+	KindSymlink Kind = "symlink" // an entry of a directory whose target is in the entry
 )
 
 // valid reports whether k is a kind of object.
-func (k Kind) valid() bool { return k == Blob || k == File || k == Tree }
+func (k Kind) valid() bool { return k == KindBlob || k == KindFile || k == KindTree }
 
 // Link points at an object and says what to expect there. In JSON it is
 // {"hash":"…","kind":"…","size":n}.
@@ -76,7 +76,7 @@ func (l Link) Validate() error {
 	if l.Size < UnknownSize || l.Size > MaxLength {
 		return fmt.Errorf("object: size %d of %s is not between 0 and 2^53-1", l.Size, l)
 	}
-	if l.Kind == Blob && l.Size > MaxSize {
+	if l.Kind == KindBlob && l.Size > MaxSize {
 		return fmt.Errorf("%w: blob of %d bytes, the limit is %d", ErrTooBig, l.Size, MaxSize)
 	}
 	return nil

@@ -312,7 +312,7 @@ func newRef(name string, root int) object.Ref {
 }
 
 func newRoot(n int) object.Link {
-	return object.Link{Kind: object.Tree, Hash: object.Sum(fmt.Append(nil, n)), Size: int64(n)}
+	return object.Link{Kind: object.KindTree, Hash: object.Sum(fmt.Append(nil, n)), Size: int64(n)}
 }
 
 func at(n int) time.Time { return time.Date(2026, 1, 1, 0, 0, n, 123456789, time.UTC) }
