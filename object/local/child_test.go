@@ -1,0 +1,3 @@
+package local
+
+func runAsChild() bool { return false }
