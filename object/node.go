@@ -12,20 +12,20 @@ import (
 // bounds the depth that hostile nodes can pretend to.
 const maxLevel = 7
 
-// node is a decoded object of kind File or Tree. A node of level 0 names the
+// node is a decoded object of kind file or tree. A node of level 0 names the
 // contents themselves: the chunks of a file, the entries of a directory. A
 // node of level n names nodes of level n-1.
 type node struct {
 	kind    Kind
 	level   int
-	entries []Entry // of a Tree of level 0
+	entries []Entry // of a tree of level 0
 	parts   []part  // of all others
 }
 
 // part is what a node names that is not an entry.
 type part struct {
 	Link
-	last string // in a Tree, the last name at or beneath the node it points at
+	last string // in a tree, the last name at or beneath the node it points at
 }
 
 // The frames of nodes: what stands before and after the items.
@@ -73,7 +73,7 @@ func (n *node) encode() []byte {
 	return append(b, after...)
 }
 
-// decodeNode reads an object of kind File or Tree. It takes only what encode
+// decodeNode reads an object of kind file or tree. It takes only what encode
 // writes, and of that only what is sound by itself; the error is ErrMalformed.
 func decodeNode(kind Kind, data []byte) (*node, error) {
 	if len(data) > MaxSize {
@@ -185,7 +185,7 @@ func (n *node) size() (total int64) {
 	return total
 }
 
-// last returns the last name of a Tree, "" if it has none.
+// last returns the last name of a tree, "" if it has none.
 func (n *node) last() string {
 	switch {
 	case len(n.parts) > 0:
