@@ -1,0 +1,297 @@
+package rpc
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// call is a call that this side makes. From start to settle it is in Peer.calls; whoever takes
+// it out of there settles it, so it happens once.
+type call struct {
+	exchange
+	method  string
+	mode    mode
+	done    chan struct{}
+	promise bool          // done is closed, and the call never used again; else it gets one token
+	due     time.Duration // when the default timeout is over (on the peer's clock); 0: none
+	batch   uint64        // the line's batch that holds the request
+	sent    bool          // the request was queued for a batch
+
+	form  wire.Form // the answer
+	value []byte
+	err   error // *Error, or nil
+
+	buf  []byte // the arguments, then the answer
+	next *call  // in Peer.freeCall
+}
+
+// keepCalls bounds how many settled calls are kept, keepCallBuffer their memory.
+const (
+	keepCalls      = 64
+	keepCallBuffer = 4 << 10
+)
+
+// newCall gives a call that is not started. Plain calls are used again, see release.
+func (p *Peer) newCall(method string, m mode) *call {
+	p.mu.Lock()
+	c := p.freeCall
+	if c != nil {
+		p.freeCall, c.next = c.next, nil
+		p.stats.freeCalls--
+	}
+	p.mu.Unlock()
+	if c == nil {
+		c = &call{done: make(chan struct{}, 1)}
+	}
+	c.exchange = exchange{p: p, own: true}
+	c.method, c.mode = method, m
+	return c
+}
+
+func (c *call) scratch() []byte { return c.buf[:0] }
+
+// release gives back a call that was awaited and settled, and whose answer was read.
+func (c *call) release() {
+	p := c.p
+	buf := c.buf
+	if cap(buf) > keepCallBuffer {
+		buf = nil
+	}
+	*c = call{done: c.done, buf: buf}
+	p.mu.Lock()
+	if p.stats.freeCalls < keepCalls && !p.over {
+		c.next, p.freeCall = p.freeCall, c
+		p.stats.freeCalls++
+	}
+	p.mu.Unlock()
+}
+
+// Send asks the peer by the method's name and returns at once with a promise; nothing is sent
+// on the caller's goroutine. The arguments travel by position; a last []byte travels raw and
+// must not change until the promise is done. The call is cancelled when ctx ends.
+func (p *Peer) Send(ctx context.Context, method string, args ...any) *Promise {
+	c := p.newCall(method, 0)
+	form, data, err := appendArgs(nil, args)
+	c.begin(ctx, form, data, err)
+	return &Promise{c: c}
+}
+
+// begin starts a call whose answer is a promise.
+func (c *call) begin(ctx context.Context, form wire.Form, args []byte, err error) {
+	c.done, c.promise = make(chan struct{}), true
+	if err != nil {
+		c.err = badArguments(c.method, err)
+		close(c.done)
+		return
+	}
+	c.p.mu.Lock()
+	if err := c.start(ctx, form, args); err != nil {
+		c.p.mu.Unlock()
+		c.err = err
+		close(c.done)
+		return
+	}
+	c.p.kick()
+	c.watch(ctx)
+	c.p.mu.Unlock()
+}
+
+// watch cancels the call when ctx ends. With p.mu held.
+func (c *call) watch(ctx context.Context) {
+	if ctx.Done() != nil {
+		c.unwatch = context.AfterFunc(ctx, func() { c.cancel(ctx.Err()) })
+	}
+}
+
+// await starts a call and waits until it is settled.
+func (c *call) await(ctx context.Context, form wire.Form, args []byte) error {
+	p := c.p
+	c.buf = args
+	p.mu.Lock()
+	if err := c.start(ctx, form, args); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	mine := p.claim()
+	p.mu.Unlock()
+	if mine {
+		p.write(true)
+	}
+	if ctx.Done() == nil {
+		<-c.done
+		return c.err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.cancel(ctx.Err())
+		<-c.done
+	}
+	return c.err
+}
+
+// start queues the request. With p.mu held. The error is an [*Error], or nil.
+func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
+	p := c.p
+	if err := c.admit(len(args)); err != nil {
+		return err
+	}
+	var left time.Duration
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+		if left <= 0 {
+			return fromContext(context.DeadlineExceeded, No)
+		}
+	} else if c.mode == 0 && p.opt.CallTimeout > 0 {
+		left = p.opt.CallTimeout
+		c.due = p.health.now() + left
+		p.health.wakeBy(c.due)
+	}
+	if err := ctx.Err(); err != nil {
+		return fromContext(err, No)
+	}
+	p.lastCall++
+	c.id = p.lastCall
+	p.calls[c.id] = c
+	p.stats.Out.Started++
+	if c.mode&takes != 0 {
+		c.in = newInflow(&c.exchange)
+	}
+
+	var room [wire.MaxHead + 16 + maxName]byte
+	head := binary.AppendUvarint(room[:0], uint64(c.mode))
+	head = binary.AppendUvarint(head, uint64((left+time.Millisecond-1)/time.Millisecond))
+	head = binary.AppendUvarint(head, 0) // no metadata
+	head = binary.AppendUvarint(head, uint64(len(c.method)))
+	head = append(head, c.method...)
+	f := wire.Frame{Kind: wire.Request, Form: form, Own: true, ID: c.id}
+	if len(args) < bulkFrom {
+		p.line.head(f, len(head)+len(args))
+		p.line.out = append(append(p.line.out, head...), args...)
+		c.sent, c.batch = true, p.line.batch
+		return nil
+	}
+	c.flow().setValue(f, append([]byte(nil), head...), args)
+	return nil
+}
+
+// admit tells whether a call may be made now.
+func (c *call) admit(args int) error {
+	p := c.p
+	limits := &p.remote.Limits
+	switch err := checkName(c.method); {
+	case err != nil:
+		return failure(InvalidArgument, No, "rpc: %w", err)
+	case p.over && p.err != nil:
+		return failure(Unavailable, No, "rpc: %s: not sent: the connection is gone: %w", c.method, p.err)
+	case p.over || p.draining:
+		return errClosedHere()
+	case p.goneAway:
+		return failure(Unavailable, No, "rpc: %s: not sent: the other side is shutting down", c.method)
+	case !p.helloSeen:
+		return nil
+	case len(p.calls) >= limits.Calls:
+		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d calls are open, the other side allows no more", c.method, len(p.calls))
+	case args > limits.Value:
+		return failure(ResourceExhausted, No,
+			"rpc: %s: not sent: the arguments have %d bytes, the other side takes %d; send what is longer through a stream", c.method, args, limits.Value)
+	}
+	return nil
+}
+
+// executed tells what is known of a call that is being given up. With p.mu held.
+func (c *call) executed() Executed {
+	switch {
+	case c.sent && c.batch < c.p.line.batch: // the batch it is in was taken
+	case !c.sent && c.out != nil && c.out.begun:
+	default:
+		return No
+	}
+	return Maybe
+}
+
+// cancel gives the call up because its context ended, unless it is settled already.
+func (c *call) cancel(why error) {
+	p := c.p
+	p.mu.Lock()
+	if p.calls[c.id] == c {
+		p.giveUp(c, fromContext(why, No))
+		p.kick()
+	}
+	p.mu.Unlock()
+}
+
+// giveUp settles an open call and tells the other side, if it has heard of it. With p.mu held.
+func (p *Peer) giveUp(c *call, e *Error) {
+	if c.sent || c.out != nil && c.out.begun {
+		// The request may still lie in the line's buffer; the cancel comes right behind it.
+		if e.Executed == No {
+			e.Executed = Maybe
+		}
+		p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
+	}
+	p.settle(c, e)
+}
+
+// settle ends an open call: with its answer in place, or with the error. With p.mu held.
+func (p *Peer) settle(c *call, err *Error) {
+	delete(p.calls, c.id)
+	if err != nil {
+		c.err = err
+		p.stats.Out.Failed++
+	} else {
+		p.stats.Out.Succeeded++
+	}
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	if err != nil {
+		c.close(c.err)
+	} else {
+		c.close(nil)
+	}
+	if c.promise {
+		close(c.done)
+	} else {
+		c.done <- struct{}{}
+	}
+	p.checkDrained()
+}
+
+// answer takes the result of an open call in. With p.mu held. If owned, data is the call's to
+// keep; else it is the read loop's buffer.
+func (p *Peer) answer(c *call, form wire.Form, data []byte, owned bool) {
+	if c.mode&takes != 0 && !c.in.ended {
+		p.settle(c, failure(DataLoss, Yes, "rpc: %s: the stream broke off after %d items: the call ended without the stream's end", c.method, c.in.items))
+		return
+	}
+	c.form = form
+	switch {
+	case owned:
+		c.value = data
+	case form == wire.Bytes || c.promise:
+		c.value = append(make([]byte, 0, len(data)), data...)
+	default:
+		c.buf = append(c.buf[:0], data...)
+		c.value = c.buf
+	}
+	p.settle(c, nil)
+}
+
+// expire gives up the calls whose default timeout is over, and returns when the next one is.
+// With p.mu held.
+func (p *Peer) expire(now time.Duration) (next time.Duration) {
+	for _, c := range p.calls {
+		switch {
+		case c.due == 0:
+		case c.due <= now:
+			p.giveUp(c, fromContext(context.DeadlineExceeded, No))
+		case next == 0 || c.due < next:
+			next = c.due
+		}
+	}
+	return next
+}

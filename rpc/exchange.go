@@ -1,0 +1,97 @@
+package rpc
+
+import (
+	"fmt"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// exchange is what the two ends of a call have in common: the streams in both directions and
+// the long value that is arriving. Guarded by Peer.mu.
+type exchange struct {
+	p       *Peer
+	id      uint64
+	own     bool // the call is ours
+	in      *inflow
+	out     *outflow
+	long    *assembly
+	unwatch func() bool // stops watching the caller's context
+}
+
+// flow gives the outgoing flow, made when first needed.
+func (x *exchange) flow() *outflow {
+	if x.out == nil {
+		x.out = &outflow{x: x, credit: int64(x.p.remote.Limits.Window), wake: make(chan struct{}, 1)}
+	}
+	return x.out
+}
+
+// close ends the streams and frees what was arriving. The error is what a reader or a writer
+// of a stream gets; nil means that the call went well.
+func (x *exchange) close(err error) {
+	if x.in != nil {
+		x.in.finish(err)
+	}
+	if x.out != nil {
+		x.out.finish(err)
+	}
+	x.dropLong()
+}
+
+func (x *exchange) dropLong() {
+	if x.long != nil {
+		x.p.assembling -= x.long.total
+		x.long = nil
+	}
+}
+
+// assembly is a long value on its way in. Its buffer grows with what has come, never with
+// what was announced.
+type assembly struct {
+	frame wire.Frame // the frame that began it
+	head  []byte     // what came before the value in it (requests only)
+	buf   []byte
+	total int
+}
+
+// errRefused says that a long value is not taken; the connection goes on.
+type errRefused struct{ reason string }
+
+func (e errRefused) Error() string { return e.reason }
+
+// beginLong takes the first bytes of a long value in. It reports whether the value is whole.
+func (x *exchange) beginLong(f wire.Frame, payload []byte) (whole bool, err error) {
+	if x.long != nil {
+		return false, fmt.Errorf("call %d: a %s frame amid a long value", f.ID, f.Kind)
+	}
+	total, first, err := wire.Uvarint(payload)
+	if err != nil {
+		return false, fmt.Errorf("call %d: length of a long value: %w", f.ID, err)
+	}
+	p := x.p
+	switch {
+	case total > uint64(p.opt.MaxValue):
+		return false, errRefused{fmt.Sprintf("a value of %d bytes came, %d are taken; send what is longer through a stream", total, p.opt.MaxValue)}
+	case p.assembling+int(total) > p.opt.MaxAssembly:
+		return false, errRefused{fmt.Sprintf("a value of %d bytes came while %d are arriving or not consumed; %d are taken at once", total, p.assembling, p.opt.MaxAssembly)}
+	}
+	p.assembling += int(total)
+	f.Payload = nil
+	x.long = &assembly{frame: f, total: int(total)}
+	return x.addLong(first)
+}
+
+// addLong takes more of the long value in.
+func (x *exchange) addLong(b []byte) (whole bool, err error) {
+	a := x.long
+	if len(a.buf)+len(b) > a.total {
+		return false, fmt.Errorf("call %d: a long value runs past the %d bytes it announced", x.id, a.total)
+	}
+	if len(a.buf)+len(b) > cap(a.buf) {
+		grown := make([]byte, len(a.buf), min(a.total, max(2*cap(a.buf), len(a.buf)+len(b), 128<<10)))
+		copy(grown, a.buf)
+		a.buf = grown
+	}
+	a.buf = append(a.buf, b...)
+	return len(a.buf) == a.total, nil
+}

@@ -1,0 +1,155 @@
+package rpc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/chumsync/chum/wire"
+)
+
+const (
+	// helloTime is how long the other side may take to say hello, pongTime to answer a ping,
+	// writeTime to take a message off us.
+	helloTime = 10 * time.Second
+	pongTime  = 10 * time.Second
+	writeTime = 10 * time.Second
+	// expireEvery bounds how often the open calls are searched for those whose time is over.
+	expireEvery = 100 * time.Millisecond
+	// idleWorkers is how long a worker is kept that has nothing to do.
+	idleWorkers = 5 * time.Second
+)
+
+// errCancelled is the reason of a handler's context that ends because the caller cancelled.
+var errCancelled = context.Canceled
+
+// health watches over a connection with a single timer: is the other side still there, does
+// it take what we write, is a call's time over. Guarded by Peer.mu.
+type health struct {
+	start    time.Time // the peer's clock counts from here
+	timer    *time.Timer
+	tickAt   time.Duration // when the timer fires
+	lastTick time.Duration
+
+	heardAny  bool          // a message came since the last ping
+	nextPing  time.Duration // 0: none
+	pongBy    time.Duration // when to give up; 0: no ping is out
+	greetBy   time.Duration
+	writeBy   time.Duration // when a write has taken too long; 0: none is under way
+	roundTrip time.Duration
+}
+
+func (h *health) now() time.Duration { return time.Since(h.start) }
+
+func (h *health) begin(p *Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h.start = time.Now()
+	h.greetBy = helloTime
+	h.tickAt = h.greetBy
+	h.timer = time.AfterFunc(h.tickAt, p.tick)
+}
+
+func (h *health) stop() { h.timer.Stop() }
+
+// wakeBy sees to it that tick runs no later than at the time given.
+func (h *health) wakeBy(t time.Duration) {
+	if t < h.tickAt {
+		h.tickAt = t
+		h.timer.Reset(t - h.now())
+	}
+}
+
+// writing and written bracket a write.
+func (h *health) writing() {
+	h.writeBy = h.now() + writeTime
+	h.wakeBy(h.writeBy)
+}
+func (h *health) written() { h.writeBy = 0 }
+
+// heard notes that a message came.
+func (h *health) heard() { h.heardAny = true }
+
+// ping asks the other side for a sign of life; its answer also tells the round-trip time.
+func (h *health) ping(p *Peer) {
+	now := h.now()
+	h.greetBy = 0
+	p.line.control(wire.Frame{Kind: wire.Ping, Payload: binary.BigEndian.AppendUint64(nil, uint64(now))})
+	if p.opt.KeepAlive > 0 {
+		h.heardAny = false
+		h.pongBy = now + pongTime
+		h.nextPing = now + p.opt.KeepAlive
+		h.wakeBy(min(h.pongBy, h.nextPing))
+	}
+}
+
+// pong takes the answer to a ping in. One that we never sent tells nothing.
+func (h *health) pong(payload []byte) {
+	if len(payload) != 8 {
+		return
+	}
+	if rtt := h.now() - time.Duration(binary.BigEndian.Uint64(payload)); rtt >= 0 && rtt < time.Minute {
+		h.roundTrip = max(rtt, 1)
+	}
+}
+
+// tick does what is due and sets the timer for what is next.
+func (p *Peer) tick() {
+	p.mu.Lock()
+	if p.over {
+		p.mu.Unlock()
+		return
+	}
+	h := &p.health
+	now := h.now()
+	h.lastTick = now
+	if dead := h.dead(now); dead != nil {
+		p.mu.Unlock()
+		p.opt.Logger.Warn("rpc: connection given up", "agent", p.Agent(), "reason", dead)
+		p.lost(dead)
+		return
+	}
+	next := now + time.Hour
+	due := func(t time.Duration) {
+		if t > 0 {
+			next = min(next, t)
+		}
+	}
+	if h.nextPing > 0 && h.nextPing <= now && h.pongBy == 0 {
+		h.ping(p)
+	}
+	if expire := p.expire(now); expire > 0 {
+		due(max(expire, now+expireEvery))
+	}
+	p.trim(now - idleWorkers)
+	if len(p.idle) > 0 {
+		due(now + idleWorkers)
+	}
+	due(h.greetBy)
+	due(h.writeBy)
+	due(h.pongBy)
+	if h.pongBy == 0 {
+		due(h.nextPing)
+	}
+	h.tickAt = next
+	h.timer.Reset(next - now)
+	p.kick()
+	p.mu.Unlock()
+}
+
+// dead tells why the connection must be given up, if it must.
+func (h *health) dead(now time.Duration) error {
+	if h.heardAny {
+		h.pongBy = 0
+	}
+	switch {
+	case h.greetBy > 0 && now >= h.greetBy:
+		return errors.New("the other side said no hello within 10 s")
+	case h.pongBy > 0 && now >= h.pongBy:
+		return errors.New("the other side gave no sign of life for 10 s after a ping")
+	case h.writeBy > 0 && now >= h.writeBy:
+		return errors.New("the other side took nothing of a message for 10 s")
+	}
+	return nil
+}

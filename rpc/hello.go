@@ -1,0 +1,72 @@
+package rpc
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// Version is the version of the protocol that this package speaks.
+const Version = 1
+
+// hello is what each side says first: who it is and what it takes.
+type hello struct {
+	Version int    `json:"version"`
+	Agent   string `json:"agent"`
+	Limits  limits `json:"limits"`
+}
+
+// limits are what a side takes of the other.
+type limits struct {
+	Calls   int `json:"calls"`   // open at once
+	Streams int `json:"streams"` // of these
+	Value   int `json:"value"`   // bytes of an argument, result or item
+	Window  int `json:"window"`  // credit that each stream starts with
+}
+
+// appendHello appends our hello.
+func appendHello(b []byte, o *Options) []byte {
+	p, err := json.Marshal(hello{
+		Version: Version,
+		Agent:   o.Agent,
+		Limits:  limits{Calls: o.MaxCalls, Streams: o.MaxStreams, Value: o.MaxValue, Window: firstWindow},
+	})
+	if err != nil { // an agent that is not UTF-8
+		panic("rpc: Options.Agent: " + err.Error())
+	}
+	return wire.Append(b, wire.Frame{Kind: wire.Hello, Payload: p})
+}
+
+// greet takes the other side's hello in. With p.mu held.
+func (p *Peer) greet(f wire.Frame) error {
+	if f.Kind != wire.Hello {
+		return fmt.Errorf("the first frame is a %s, not a hello: does the other side speak this protocol?", f.Kind)
+	}
+	var h hello
+	if err := unmarshal(f.Payload, &h); err != nil {
+		return fmt.Errorf("malformed hello: %w", err)
+	}
+	l := h.Limits
+	switch {
+	case h.Version != Version:
+		return fmt.Errorf("the other side (%s) speaks version %d of the protocol, this one version %d: update the older", h.Agent, h.Version, Version)
+	case l.Calls < 0 || l.Streams < 0 || l.Value < 0 || l.Window < 0:
+		return errors.New("malformed hello: a limit is negative")
+	}
+	if len(h.Agent) > maxName {
+		h.Agent = h.Agent[:maxName]
+	}
+	p.remote = h
+	p.helloSeen, p.line.open = true, true
+	for _, c := range p.calls { // those that already wait to be sent
+		if c.out != nil {
+			c.out.credit += int64(l.Window)
+		}
+	}
+	p.health.ping(p)
+	close(p.greeted)
+	return nil
+}

@@ -1,0 +1,236 @@
+package rpc
+
+import (
+	"encoding/binary"
+	"runtime"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// The line is the right to write to the connection. At any moment one goroutine holds it:
+// a caller or a handler that found it idle writes its own message and hands the line over,
+// otherwise who holds it takes along all that is queued. So one write carries many frames
+// under load, and a single call costs no change of goroutine.
+
+const (
+	// bulkFrom is the length from which a value is bulk: sent in turns with the streams, behind
+	// the calls, and counted in the connection's window.
+	bulkFrom = 8 << 10
+	// bulkPerMessage is where a message is full as far as bulk goes: calls that come next wait
+	// no longer than it takes to write this.
+	bulkPerMessage = 64 << 10
+	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
+	// delay that bulk causes for calls. Fixed for now.
+	connWindow = 512 << 10
+	// messageLimit is where queued frames are cut into another message: the least that every
+	// peer accepts.
+	messageLimit = 256 << 10
+	// keepBuffer is the largest buffer that an idle connection keeps.
+	keepBuffer = 4 << 10
+)
+
+type line struct {
+	busy  bool   // a goroutine holds the line
+	said  bool   // our hello was taken
+	open  bool   // the other side's hello is here: everything may go out
+	out   []byte // frames of calls and control, whole, in order
+	cuts  []int  // where out must be cut so that no message is too long
+	spare []byte // the buffer written last, to be filled next
+	last  []byte // the bye: sent alone, then the connection is closed
+	batch uint64 // how many times out was taken
+
+	ready    []*outflow // flows with something to send, served in turns
+	sent     uint64     // bulk bytes taken since the start
+	marked   uint64     // sent, when the last mark was set
+	acked    uint64     // bulk bytes the other side has acknowledged
+	received uint64     // bulk bytes that came from it
+	ackDue   bool       // it asked how many
+}
+
+// control queues a frame before all bulk.
+func (l *line) control(f wire.Frame) {
+	l.head(f, len(f.Payload))
+	l.out = append(l.out, f.Payload...)
+}
+
+// head queues the head of a frame whose payload of n bytes the caller then appends to out.
+func (l *line) head(f wire.Frame, n int) {
+	start := 0
+	if k := len(l.cuts); k > 0 {
+		start = l.cuts[k-1]
+	}
+	if len(l.out)-start+wire.MaxHead+n > messageLimit && len(l.out) > start {
+		l.cuts = append(l.cuts, len(l.out))
+	}
+	l.out = wire.AppendHead(l.out, f, n)
+}
+
+// lastWord drops what is queued and leaves only the bye.
+func (l *line) lastWord(body errorBody) {
+	l.out, l.cuts, l.ready = nil, nil, nil
+	p, _ := json.Marshal(body)
+	l.last = wire.Append(nil, wire.Frame{Kind: wire.Bye, Payload: p})
+}
+
+// pending tells whether there is something that may be sent now.
+func (l *line) pending() bool {
+	switch {
+	case l.last != nil || !l.said:
+		return true
+	case !l.open:
+		return false
+	}
+	return len(l.out) > 0 || l.ackDue || (len(l.ready) > 0 && l.sent-l.acked < connWindow)
+}
+
+// enqueue gives a flow its turns.
+func (l *line) enqueue(o *outflow) {
+	if !o.queued {
+		o.queued = true
+		l.ready = append(l.ready, o)
+	}
+}
+
+// take returns what is to be written next, and where to cut it; nothing if there is nothing.
+func (l *line) take(p *Peer) (msg []byte, cuts []int) {
+	switch {
+	case l.last != nil:
+		msg, l.last = l.last, nil
+		return msg, nil
+	case !l.said:
+		l.said = true
+		return appendHello(nil, &p.opt), nil
+	case !l.pending():
+		return nil, nil
+	}
+	msg, cuts = l.out, l.cuts
+	l.out, l.spare, l.cuts = l.spare[:0], nil, nil
+	l.batch++
+	if l.ackDue {
+		l.ackDue = false
+		msg = wire.Append(msg, wire.Frame{Kind: wire.Ack, Payload: varint(l.received)})
+	}
+	for len(l.ready) > 0 && len(msg) < bulkPerMessage && l.sent-l.acked < connWindow {
+		o := l.ready[0]
+		l.ready[0] = nil
+		l.ready = l.ready[1:]
+		o.queued = false
+		var n int
+		msg, n = o.take(msg)
+		l.sent += uint64(n)
+		if o.pending() {
+			l.enqueue(o)
+		}
+	}
+	if l.sent-l.marked >= connWindow/4 {
+		l.marked = l.sent
+		msg = wire.Append(msg, wire.Frame{Kind: wire.Mark})
+	}
+	return msg, cuts
+}
+
+// claim takes the line if it is idle and there is something to send; then the caller must
+// let go of p.mu and call write.
+func (p *Peer) claim() bool {
+	if p.line.busy || !p.line.pending() {
+		return false
+	}
+	p.line.busy = true
+	return true
+}
+
+// kick sees to it that what is queued gets written, by a worker. It never waits.
+func (p *Peer) kick() {
+	if p.claim() {
+		p.run(lineTask{p})
+	}
+}
+
+type lineTask struct{ p *Peer }
+
+func (t lineTask) do() { t.p.write(false) }
+
+// write sends what is queued, and is called with the line claimed. With once set it writes
+// one message and leaves the rest to a worker, so that a caller can go and wait for its
+// answer.
+func (p *Peer) write(once bool) {
+	for {
+		if p.crowded() {
+			// Others are about to queue frames: let them, one write then carries all. Measured at
+			// 100 open calls: without it, 0.38 of the calls per second.
+			runtime.Gosched()
+		}
+		p.mu.Lock()
+		bye := p.line.last != nil
+		msg, cuts := p.line.take(p)
+		if msg == nil {
+			p.line.busy = false
+			p.mu.Unlock()
+			return
+		}
+		p.health.writing()
+		p.mu.Unlock()
+
+		n, err := p.writeMessages(msg, cuts)
+		if bye || err != nil {
+			p.conn.Close() // the read loop ends, and the peer with it
+		}
+
+		p.mu.Lock()
+		p.health.written()
+		p.stats.Sent.Bytes += uint64(len(msg))
+		p.stats.Sent.Messages += uint64(n)
+		if p.line.spare == nil && (cap(msg) <= keepBuffer || len(p.line.ready) > 0 || len(p.calls)+p.running > 1) {
+			p.line.spare = msg
+		}
+		if err != nil || !p.line.pending() {
+			p.line.busy = err != nil // a broken line is never idle again
+			p.mu.Unlock()
+			return
+		}
+		if once {
+			p.run(lineTask{p})
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (p *Peer) crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.calls)+p.running > 1
+}
+
+func (p *Peer) writeMessages(msg []byte, cuts []int) (n int, err error) {
+	start := 0
+	for _, cut := range append(cuts, len(msg)) {
+		part := msg[start:cut]
+		start = cut
+		if p.opt.Trace != nil {
+			p.trace(part)
+		}
+		n++
+		if err = p.conn.WriteMessage(part); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// trace shows the frames of a message that is about to be sent.
+func (p *Peer) trace(msg []byte) {
+	for len(msg) > 0 {
+		f, rest, err := wire.Next(msg)
+		if err != nil {
+			panic("rpc: own message is malformed: " + err.Error())
+		}
+		p.opt.Trace(TraceFrame{Sent: true, Frame: f})
+		msg = rest
+	}
+}
+
+func varint(v uint64) []byte { return binary.AppendUvarint(nil, v) }

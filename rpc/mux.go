@@ -1,0 +1,261 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// A Rule decides whether a peer may call a method: nil lets the call through, an error
+// refuses it. An [Error] reaches the caller as it is; any other error becomes
+// PermissionDenied with its text. A Rule runs before the arguments are read, on the
+// handler's goroutine, and many calls ask it at the same time.
+type Rule func(ctx context.Context, method string, peer *Peer) error
+
+// Public is the Rule that lets everybody call.
+func Public(context.Context, string, *Peer) error { return nil }
+
+// A Mux holds the services of one side: methods by name. Any number of peers may share one.
+// Its methods may be called at any time by anyone; a method put on it later is there for the
+// calls that come later.
+type Mux struct {
+	rule Rule
+	mu   sync.RWMutex
+	m    map[string]*service
+}
+
+// service is one method as the serving side knows it.
+type service struct {
+	MethodInfo
+	mode  mode
+	rule  Rule
+	serve func(s *serving) // decodes the arguments, runs the handler, answers
+}
+
+// MethodInfo describes a method of a Mux, as "rpc.methods" lists it.
+type MethodInfo struct {
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`             // call, source, sink or duplex
+	Args   string `json:"args"`             // Go type of the argument
+	In     string `json:"in,omitempty"`     // Go type of the items the caller feeds
+	Result string `json:"result,omitempty"` // Go type of the result
+	Out    string `json:"out,omitempty"`    // Go type of the items the method yields
+	Pure   bool   `json:"pure,omitempty"`   // safe to repeat
+}
+
+// mode says which sides of a call stream: bits in the request.
+type mode uint8
+
+const (
+	feeds mode = 1 // the caller streams items to the handler
+	takes mode = 2 // the handler streams items to the caller
+)
+
+func (m mode) String() string {
+	return [...]string{"call", "sink", "source", "duplex"}[m&3]
+}
+
+// Methods is the built-in method that lists what a peer serves. It is under the Mux's rule
+// like any other.
+const Methods Method[struct{}, []MethodInfo] = "rpc.methods"
+
+// NewMux makes an empty Mux whose methods are open to whom the rule lets through, unless a
+// method has a rule of its own (see [Allow]). It panics without a rule: who may call is never
+// left open by omission.
+func NewMux(rule Rule) *Mux {
+	if rule == nil {
+		panic("rpc: NewMux needs a rule; rpc.Public lets everybody call")
+	}
+	m := &Mux{rule: rule, m: make(map[string]*service)}
+	Methods.Handle(m, func(context.Context, struct{}) ([]MethodInfo, error) { return m.Methods(), nil }, Pure)
+	return m
+}
+
+// Methods lists what is on the Mux, ordered by name.
+func (m *Mux) Methods() []MethodInfo {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	list := make([]MethodInfo, 0, len(m.m))
+	for _, name := range slices.Sorted(maps.Keys(m.m)) {
+		list = append(list, m.m[name].MethodInfo)
+	}
+	return list
+}
+
+// A HandleOption states something about a method where it is put on a Mux.
+type HandleOption func(*service)
+
+// Allow gives a method a rule of its own, in place of the Mux's.
+func Allow(rule Rule) HandleOption {
+	if rule == nil {
+		panic("rpc: Allow needs a rule; rpc.Public lets everybody call")
+	}
+	return func(s *service) { s.rule = rule }
+}
+
+// Pure states that a method may be called twice without harm, as reading may.
+func Pure(s *service) { s.Pure = true }
+
+// put adds a service. A bad or taken name is a mistake in the program, so it panics.
+func (m *Mux) put(s *service, options []HandleOption) {
+	if err := checkName(s.Name); err != nil {
+		panic("rpc: " + err.Error())
+	}
+	s.rule = m.rule
+	s.Kind = s.mode.String()
+	for _, o := range options {
+		o(s)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.m[s.Name] != nil {
+		panic(fmt.Sprintf("rpc: method %q is on the Mux already", s.Name))
+	}
+	m.m[s.Name] = s
+}
+
+func (m *Mux) find(name []byte) *service {
+	if m == nil {
+		return nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.m[string(name)]
+}
+
+// maxName is the longest method name in bytes.
+const maxName = 128
+
+func checkName(name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("method name %.40q: it must have 1 to %d bytes", name, maxName)
+	}
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return fmt.Errorf("method name %q: only letters, digits, '.', '_' and '-' may stand in it", name)
+		}
+	}
+	return nil
+}
+
+// Func puts a plain Go function on the Mux: it may take a context.Context first, then any
+// arguments, and may return a result, an error, or a result and an error. Its arguments are
+// given by position, a last []byte raw. It panics if fn is not such a function.
+func (m *Mux) Func(name string, fn any, options ...HandleOption) {
+	f := reflect.ValueOf(fn)
+	if f.Kind() != reflect.Func || f.IsNil() || f.Type().IsVariadic() {
+		panic(fmt.Sprintf("rpc: Func(%q): %T is not a function with a fixed number of arguments", name, fn))
+	}
+	t := f.Type()
+	params := make([]reflect.Type, t.NumIn())
+	for i := range params {
+		params[i] = t.In(i)
+	}
+	takesContext := len(params) > 0 && params[0] == reflect.TypeFor[context.Context]()
+	if takesContext {
+		params = params[1:]
+	}
+	results := t.NumOut()
+	givesError := results > 0 && t.Out(results-1) == reflect.TypeFor[error]()
+	if givesError {
+		results--
+	}
+	if results > 1 {
+		panic(fmt.Sprintf("rpc: Func(%q): %s returns more than a result and an error", name, t))
+	}
+	args := positional(params)
+	s := &service{MethodInfo: MethodInfo{Name: name, Args: args.describe(), Result: "struct {}"}}
+	if results == 1 {
+		s.Result = t.Out(0).String()
+	}
+	s.serve = func(s *serving) {
+		in, err := args.decode(s)
+		if err != nil {
+			s.refuse(InvalidArgument, err)
+			return
+		}
+		if takesContext {
+			in = append([]reflect.Value{reflect.ValueOf(context.Context(&s.ctx))}, in...)
+		}
+		out := f.Call(in)
+		if givesError {
+			if err, _ := out[len(out)-1].Interface().(error); err != nil {
+				s.fail(err)
+				return
+			}
+		}
+		var result any = struct{}{}
+		if results == 1 {
+			result = out[0].Interface()
+		}
+		s.reply(func(b []byte) (wire.Form, []byte, error) { return appendAny(b, result) })
+	}
+	m.put(s, options)
+}
+
+// positional is the parameter list of a plain function.
+type positional []reflect.Type
+
+func (p positional) describe() string {
+	s := "("
+	for i, t := range p {
+		if i > 0 {
+			s += ", "
+		}
+		s += t.String()
+	}
+	return s + ")"
+}
+
+func (p positional) decode(s *serving) ([]reflect.Value, error) {
+	var args Value
+	if err := args.set(s.form, s.args); err != nil {
+		return nil, err
+	}
+	types := p
+	if args.Body != nil {
+		if len(p) == 0 || p[len(p)-1] != bytesType {
+			return nil, fmt.Errorf("raw bytes came with the arguments where %s was expected", p.describe())
+		}
+		types = p[:len(p)-1]
+	}
+	if len(args.JSON) > 0 && firstByte(args.JSON) != '[' {
+		return nil, fmt.Errorf("arguments by name came where %s was expected: send a list", p.describe())
+	}
+	list, err := splitList(args.JSON)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != len(types) {
+		return nil, fmt.Errorf("%d arguments came, %s was expected", len(list), p.describe())
+	}
+	in := make([]reflect.Value, 0, len(p)+1)
+	for i, t := range types {
+		v := reflect.New(t)
+		if err := unmarshal(list[i], v.Interface()); err != nil {
+			return nil, fmt.Errorf("argument %d: not a %s: %w", i+1, t, err)
+		}
+		if err := validate(v.Interface()); err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+		in = append(in, v.Elem())
+	}
+	if args.Body != nil {
+		in = append(in, reflect.ValueOf(args.Body))
+	}
+	return in, nil
+}
+
+// typeOf names a type parameter in a MethodInfo.
+func typeOf[T any]() string { return reflect.TypeFor[T]().String() }
+
+// None is an empty stream, for a caller that has nothing to feed.
+func None[T any]() iter.Seq2[T, error] { return func(func(T, error) bool) {} }

@@ -1,0 +1,404 @@
+package rpc
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// maxStrikes is how often the other side may send what makes no sense but does no harm, such
+// as an answer to a call that was never made, before the connection is cut.
+const maxStrikes = 8
+
+// receive takes one message in. An error means that the other side broke the protocol: the
+// connection has to end.
+func (p *Peer) receive(msg []byte) error {
+	p.mu.Lock()
+	p.stats.Received.Bytes += uint64(len(msg))
+	p.stats.Received.Messages++
+	p.health.heard()
+	p.mu.Unlock()
+	if len(msg) == 0 {
+		return fmt.Errorf("%w: an empty message", wire.ErrFrame)
+	}
+	for len(msg) > 0 {
+		f, rest, err := wire.Next(msg)
+		if err != nil {
+			return err
+		}
+		msg = rest
+		if p.opt.Trace != nil {
+			p.opt.Trace(TraceFrame{Frame: f})
+		}
+		if err := p.frame(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frame does what one frame asks for.
+func (p *Peer) frame(f wire.Frame) error {
+	if f.Kind == wire.Bye {
+		return p.farewell(f.Payload)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.kick()
+	if p.over {
+		return nil // closing: nothing counts any more
+	}
+	if !p.helloSeen {
+		return p.greet(f)
+	}
+	if f.Bulk() {
+		p.line.received += uint64(len(f.Payload))
+	}
+	switch f.Kind {
+	case wire.Request:
+		return p.request(f)
+	case wire.Result, wire.Error:
+		return p.reply(f)
+	case wire.Cancel:
+		if s, err := p.serving(f); s != nil || err != nil {
+			if s != nil {
+				s.ctx.s = s
+				p.abandon(s, errCancelled)
+			}
+			return err
+		}
+	case wire.Item, wire.End, wire.Part, wire.Credit:
+		return p.step(f)
+	case wire.Mark:
+		p.line.ackDue = true
+	case wire.Ack:
+		return p.line.acknowledged(f.Payload)
+	case wire.Ping:
+		if len(f.Payload) > 8 {
+			return fmt.Errorf("a ping of %d bytes; 8 are allowed", len(f.Payload))
+		}
+		p.line.control(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
+	case wire.Pong:
+		p.health.pong(f.Payload)
+	case wire.GoAway:
+		return p.otherLeaves(f.Payload)
+	default: // hello; and 0 does not pass wire.Next
+		return fmt.Errorf("a second %s", f.Kind)
+	}
+	return nil
+}
+
+// strike counts what makes no sense.
+func (p *Peer) strike(format string, args ...any) error {
+	p.strikes++
+	p.stats.Strikes++
+	if p.strikes >= maxStrikes {
+		return fmt.Errorf("%d frames made no sense; the last: %s", p.strikes, fmt.Sprintf(format, args...))
+	}
+	return nil
+}
+
+// serving finds the open call of the other side that a frame is for. It is nil if the call
+// has ended: such frames were on their way, and are only counted.
+func (p *Peer) serving(f wire.Frame) (*serving, error) {
+	s := p.servings[f.ID]
+	if s == nil {
+		if f.ID > p.lastServed {
+			return nil, p.strike("%s for call %d, which was never made", f.Kind, f.ID)
+		}
+		p.stats.Late++
+	}
+	return s, nil
+}
+
+// calling finds our open call that a frame is for, likewise.
+func (p *Peer) calling(f wire.Frame) (*call, error) {
+	c := p.calls[f.ID]
+	if c == nil {
+		if f.ID > p.lastCall {
+			return nil, p.strike("%s for call %d, which was never made", f.Kind, f.ID)
+		}
+		p.stats.Late++
+	}
+	return c, nil
+}
+
+// request takes a call of the other side in.
+func (p *Peer) request(f wire.Frame) error {
+	if f.ID <= p.lastServed {
+		return fmt.Errorf("request %d comes after request %d: ids count up", f.ID, p.lastServed)
+	}
+	p.lastServed = f.ID
+	p.stats.In.Started++
+	m, left, method, rest, err := splitRequest(f.Payload)
+	if err != nil {
+		return fmt.Errorf("request %d: %w", f.ID, err)
+	}
+	s := &serving{exchange: exchange{p: p, id: f.ID}, mode: m, form: f.Form}
+	s.ctx.s = s
+	if left > 0 {
+		s.ctx.deadline = time.Now().Add(left)
+	}
+	if e := p.admit(s, method); e != nil {
+		p.stats.In.Failed++
+		p.refuseID(f.ID, e)
+		return nil
+	}
+	if !f.Long {
+		p.accept(s)
+		s.takeArgs(rest)
+		p.run(s)
+		return nil
+	}
+	whole, err := s.beginLong(f, rest)
+	if refused, ok := err.(errRefused); ok {
+		p.stats.In.Failed++
+		p.refuseID(f.ID, failure(ResourceExhausted, No, "%s", refused.reason))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.accept(s)
+	if whole {
+		p.wholeArgs(s)
+	}
+	return nil
+}
+
+// splitRequest reads what stands before the arguments.
+func splitRequest(b []byte) (m mode, left time.Duration, method, rest []byte, err error) {
+	var n [4]uint64 // mode, time left, length of the metadata, length of the method
+	for i := range n {
+		if n[i], b, err = wire.Uvarint(b); err != nil {
+			return 0, 0, nil, nil, err
+		}
+		if i == 2 { // metadata: none is defined yet, so it is passed over
+			if n[i] > uint64(len(b)) {
+				return 0, 0, nil, nil, fmt.Errorf("metadata of %d bytes in %d", n[i], len(b))
+			}
+			b = b[n[i]:]
+		}
+	}
+	switch {
+	case n[0] > uint64(feeds|takes):
+		return 0, 0, nil, nil, fmt.Errorf("unknown mode %d", n[0])
+	case n[3] > maxName || n[3] > uint64(len(b)):
+		return 0, 0, nil, nil, fmt.Errorf("method name of %d bytes; %d are allowed", n[3], maxName)
+	}
+	const longest = 365 * 24 * time.Hour // more than that is no deadline
+	if n[1] < uint64(longest/time.Millisecond) {
+		left = time.Duration(n[1]) * time.Millisecond
+	}
+	return mode(n[0]), left, b[:n[3]], b[n[3]:], nil
+}
+
+// admit finds the service for a call, or says why it is not taken.
+func (p *Peer) admit(s *serving, method []byte) *Error {
+	s.service = p.mux.find(method)
+	switch {
+	case p.draining:
+		return failure(Unavailable, No, "this side is shutting down")
+	case s.service == nil:
+		return failure(Unimplemented, No, "no method %q here", method)
+	case s.service.mode != s.mode:
+		return failure(InvalidArgument, No, "%s is a %s, it was called as a %s", method, s.service.mode, s.mode)
+	case p.running >= p.opt.MaxCalls:
+		return failure(ResourceExhausted, No, "%d calls are running, no more are taken at once", p.running)
+	case s.mode != 0 && p.streaming >= p.opt.MaxStreams:
+		return failure(ResourceExhausted, No, "%d streams are running, no more are taken at once", p.streaming)
+	}
+	return nil
+}
+
+// accept makes a call one that is open here.
+func (p *Peer) accept(s *serving) {
+	p.servings[s.id] = s
+	s.open = true
+	if s.mode&feeds != 0 {
+		s.in = newInflow(&s.exchange)
+	}
+	p.running++
+	if s.mode != 0 {
+		p.streaming++
+	}
+}
+
+// takeArgs copies the arguments: msg is the read loop's again after this. Raw ones are copied
+// to memory that the handler may keep.
+func (s *serving) takeArgs(b []byte) {
+	if s.form == wire.Bytes {
+		s.args = append(make([]byte, 0, len(b)), b...)
+		return
+	}
+	s.pooled = argBuffers.Get().(*[]byte)
+	s.args = append((*s.pooled)[:0], b...)
+}
+
+// wholeArgs runs a call whose long arguments have come.
+func (p *Peer) wholeArgs(s *serving) {
+	s.args, s.longArg, s.long = s.long.buf, s.long.total, nil
+	p.run(s)
+}
+
+// reply takes the answer to one of our calls in.
+func (p *Peer) reply(f wire.Frame) error {
+	c, err := p.calling(f)
+	if c == nil {
+		return err
+	}
+	switch {
+	case f.Kind == wire.Error:
+		p.settle(c, parseError(f.Payload))
+	case f.Long:
+		whole, err := c.beginLong(f, f.Payload)
+		if refused, ok := err.(errRefused); ok {
+			p.giveUp(c, failure(ResourceExhausted, Yes, "rpc: %s: %s", c.method, refused.reason))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if whole {
+			p.wholeValue(&c.exchange)
+		}
+	default:
+		p.answer(c, f.Form, f.Payload, false)
+	}
+	return nil
+}
+
+// step takes a frame within an open call in.
+func (p *Peer) step(f wire.Frame) error {
+	var x *exchange
+	if f.Own { // the sender's own call: we serve it
+		s, err := p.serving(f)
+		if s == nil {
+			return err
+		}
+		x = &s.exchange
+	} else {
+		c, err := p.calling(f)
+		if c == nil {
+			return err
+		}
+		x = &c.exchange
+	}
+	switch f.Kind {
+	case wire.Credit:
+		n, rest, err := wire.Uvarint(f.Payload)
+		if err != nil || len(rest) > 0 {
+			return fmt.Errorf("call %d: malformed credit", f.ID)
+		}
+		return x.flow().addCredit(n)
+	case wire.Part:
+		if x.long == nil {
+			return fmt.Errorf("call %d: a part of no long value", f.ID)
+		}
+		whole, err := x.addLong(f.Payload)
+		if whole && err == nil {
+			p.wholeValue(x)
+		}
+		return err
+	case wire.End:
+		n, rest, err := wire.Uvarint(f.Payload)
+		if err != nil || len(rest) > 0 || x.in == nil || x.long != nil {
+			return fmt.Errorf("call %d: misplaced or malformed end of a stream", f.ID)
+		}
+		return x.in.end(n)
+	}
+	return p.item(x, f)
+}
+
+// item takes an item, or the beginning of a long one, in.
+func (p *Peer) item(x *exchange, f wire.Frame) error {
+	switch {
+	case x.in == nil:
+		return fmt.Errorf("call %d: an item where there is no stream", f.ID)
+	case x.long != nil:
+		return fmt.Errorf("call %d: an item amid a long value", f.ID)
+	}
+	if err := x.in.begin(); err != nil {
+		return err
+	}
+	if !f.Long {
+		x.in.put(x.in.copy(f.Form, f.Payload))
+		return nil
+	}
+	whole, err := x.beginLong(f, f.Payload)
+	if refused, ok := err.(errRefused); ok {
+		p.breakOff(x, failure(ResourceExhausted, Yes, "rpc: the stream broke off after %d items: %s", x.in.items, refused.reason))
+		return nil
+	}
+	if whole && err == nil {
+		p.wholeValue(x)
+	}
+	return err
+}
+
+// breakOff ends a call because of an item that cannot be taken.
+func (p *Peer) breakOff(x *exchange, e *Error) {
+	if x.own {
+		p.giveUp(p.calls[x.id], e)
+		return
+	}
+	s := p.servings[x.id]
+	p.refuseID(s.id, e)
+	p.abandon(s, errCancelled)
+}
+
+// wholeValue takes a long value in that is complete now.
+func (p *Peer) wholeValue(x *exchange) {
+	a := x.long
+	switch a.frame.Kind {
+	case wire.Request:
+		p.wholeArgs(p.servings[x.id])
+	case wire.Result:
+		x.dropLong()
+		p.answer(p.calls[x.id], a.frame.Form, a.buf, true)
+	default:
+		x.long = nil // stays accounted until it is read
+		x.in.put(item{form: a.frame.Form, data: a.buf, long: true})
+	}
+}
+
+// acknowledged takes in how many bulk bytes the other side has.
+func (l *line) acknowledged(payload []byte) error {
+	n, rest, err := wire.Uvarint(payload)
+	if err != nil || len(rest) > 0 || n > l.sent || n < l.acked {
+		return fmt.Errorf("it acknowledged %d bytes; %d were sent, %d acknowledged before", n, l.sent, l.acked)
+	}
+	l.acked = n
+	return nil
+}
+
+// otherLeaves takes in that the other side takes no more calls.
+func (p *Peer) otherLeaves(payload []byte) error {
+	last, rest, err := wire.Uvarint(payload)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("malformed goaway")
+	}
+	p.goneAway = true
+	for id, c := range p.calls {
+		if id > last {
+			p.settle(c, failure(Unavailable, No, "rpc: %s: not executed: the other side is shutting down", c.method))
+		}
+	}
+	return nil
+}
+
+// farewell takes the other side's last word in.
+func (p *Peer) farewell(payload []byte) error {
+	var body errorBody
+	if err := unmarshal(payload, &body); err != nil {
+		return fmt.Errorf("malformed bye: %w", err)
+	}
+	if body.Code == "" {
+		p.end(failure(Unavailable, Maybe, "rpc: the other side closed the connection"), nil, nil)
+		return nil
+	}
+	e := failure(Unavailable, Maybe, "rpc: the other side cut the connection: %s", body.Message)
+	p.end(e, e, nil)
+	return nil
+}

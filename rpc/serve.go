@@ -1,0 +1,369 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// serving is a call of the other side. It is in Peer.servings until it is answered or
+// cancelled; its handler may run on after that, and counts in Peer.running until it returns.
+type serving struct {
+	exchange
+	service *service
+	mode    mode
+	form    wire.Form // of the arguments
+	args    []byte
+	pooled  *[]byte // what args lie in, if it goes back to argBuffers
+	longArg int     // bytes of args that are accounted in Peer.assembling
+	ctx     handlerContext
+	open    bool // in Peer.servings
+}
+
+// argBuffers hold the arguments of calls until their handlers have read them.
+var argBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// freeArgs lets go of the arguments once they are decoded. Raw ones are the handler's now.
+func (s *serving) freeArgs() {
+	if s.pooled != nil {
+		*s.pooled = s.args[:0]
+		argBuffers.Put(s.pooled)
+		s.pooled = nil
+	}
+	s.args = nil
+}
+
+// do runs the handler, on a worker.
+func (s *serving) do() {
+	p := s.p
+	defer func() {
+		if r := recover(); r != nil {
+			p.opt.Logger.Error("rpc: handler panicked", "method", s.service.Name, "panic", r, "stack", string(debug.Stack()))
+			s.answerError(&Error{Code: Internal, Message: "the handler panicked", Executed: Yes})
+		}
+		s.finished()
+	}()
+	if err := s.service.rule(&s.ctx, s.service.Name, p); err != nil {
+		s.refuse(PermissionDenied, err)
+		return
+	}
+	s.service.serve(s)
+}
+
+// finished gives the handler's slot back.
+func (s *serving) finished() {
+	p := s.p
+	s.ctx.cancel(context.Canceled)
+	p.mu.Lock()
+	if s.open && (s.out == nil || !s.out.last) { // no answer, not even one that waits its turn: runtime.Goexit
+		p.refuseID(s.id, failure(Internal, Yes, "the handler ended without an answer"))
+		p.forget(s, nil)
+		p.stats.In.Failed++
+		p.kick()
+	}
+	p.running--
+	if s.mode != 0 {
+		p.streaming--
+	}
+	p.assembling -= s.longArg
+	p.checkDrained()
+	p.mu.Unlock()
+}
+
+// forget takes an answered call out of the table. With p.mu held.
+func (p *Peer) forget(s *serving, err error) {
+	delete(p.servings, s.id)
+	s.open = false
+	s.close(err)
+}
+
+// abandon ends a call that nobody waits for any more. With p.mu held.
+func (p *Peer) abandon(s *serving, why error) {
+	p.forget(s, fromContext(why, Yes))
+	p.stats.In.Failed++
+	s.ctx.cancel(why)
+}
+
+// replyBuffers hold results while they are encoded.
+var replyBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// reply sends the result that encode appends.
+func (s *serving) reply(encode func([]byte) (wire.Form, []byte, error)) {
+	buf := replyBuffers.Get().(*[]byte)
+	form, b, err := encode((*buf)[:0])
+	if err != nil {
+		s.answerError(failure(Internal, Yes, "the result cannot be sent: it cannot be written as JSON"))
+		s.p.opt.Logger.Error("rpc: result cannot be encoded", "method", s.service.Name, "error", err)
+	} else if s.result(form, b) {
+		*buf = b
+	} else {
+		*buf = nil // a long value is read while it is sent
+	}
+	if cap(*buf) <= 64<<10 {
+		replyBuffers.Put(buf)
+	}
+}
+
+// result queues the result, behind the stream if there is one. It reports whether b is the
+// caller's again.
+func (s *serving) result(form wire.Form, b []byte) (free bool) {
+	p := s.p
+	p.mu.Lock()
+	if !s.open {
+		p.mu.Unlock()
+		return true
+	}
+	f := wire.Frame{Kind: wire.Result, Form: form, ID: s.id}
+	switch {
+	case len(b) > p.remote.Limits.Value:
+		p.refuseID(s.id, failure(ResourceExhausted, Yes, "the result has %d bytes, the caller takes %d; the method should stream", len(b), p.remote.Limits.Value))
+		p.stats.In.Failed++
+		p.forget(s, nil)
+	case len(b) >= bulkFrom:
+		// The call stays in the table until the last of it was taken, so that it can be cancelled.
+		s.flow().setValue(f, nil, b)
+		s.out.last = true
+	case s.out != nil && s.out.pending():
+		f.Payload = b
+		s.out.queue(f)
+		s.out.last = true
+	default:
+		p.line.head(f, len(b))
+		p.line.out = append(p.line.out, b...)
+		p.stats.In.Succeeded++
+		p.forget(s, nil)
+	}
+	s.writeOut()
+	return len(b) < bulkFrom
+}
+
+// writeOut lets go of p.mu and sees to it that what was queued is sent: by this goroutine if
+// the line is idle.
+func (s *serving) writeOut() {
+	mine := s.p.claim()
+	s.p.mu.Unlock()
+	if mine {
+		s.p.write(true)
+	}
+}
+
+// fail answers with a handler's error.
+func (s *serving) fail(err error) {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		e = &Error{Code: e.Code, Message: e.Message, Data: e.Data, Executed: Yes}
+	case errors.Is(err, context.Canceled):
+		e = &Error{Code: Cancelled, Message: "the handler was cancelled", Executed: Yes}
+	case errors.Is(err, context.DeadlineExceeded):
+		e = &Error{Code: DeadlineExceeded, Message: "the handler's time was over", Executed: Yes}
+	default:
+		s.p.opt.Logger.Error("rpc: handler failed", "method", s.service.Name, "error", err)
+		e = &Error{Code: Internal, Message: "the handler failed; its log says why", Executed: Yes}
+	}
+	s.answerError(e)
+}
+
+// refuse answers that the handler was not run.
+func (s *serving) refuse(code Code, err error) {
+	var e *Error
+	if errors.As(err, &e) {
+		e = &Error{Code: e.Code, Message: e.Message, Data: e.Data}
+	} else {
+		e = &Error{Code: code, Message: err.Error()}
+	}
+	e.Executed = No
+	s.answerError(e)
+}
+
+// answerError queues an error, behind the items of the stream if there are some.
+func (s *serving) answerError(e *Error) {
+	p := s.p
+	p.mu.Lock()
+	if !s.open {
+		p.mu.Unlock()
+		return
+	}
+	p.stats.In.Failed++
+	if s.out != nil && s.out.pending() {
+		s.out.queue(wire.Frame{Kind: wire.Error, ID: s.id, Payload: appendError(nil, e)})
+		s.out.last, s.out.failed = true, true
+	} else {
+		p.refuseID(s.id, e)
+		p.forget(s, nil)
+	}
+	s.writeOut()
+}
+
+// answered forgets a call whose answer had to wait its turn, now that it was taken. With p.mu
+// held.
+func (p *Peer) answered(o *outflow) {
+	s := p.servings[o.x.id]
+	if !o.failed {
+		p.stats.In.Succeeded++
+	}
+	p.forget(s, nil)
+	p.checkDrained()
+}
+
+// refuseID queues an error for a call that has no serving, or none any more. With p.mu held.
+func (p *Peer) refuseID(id uint64, e *Error) {
+	p.line.control(wire.Frame{Kind: wire.Error, ID: id, Payload: appendError(nil, e)})
+}
+
+// A task is something a worker does.
+type task interface{ do() }
+
+// A worker is a goroutine that runs handlers, one after the other. It is kept, since a fresh
+// goroutine has to grow its stack each time (measured: 0.6 of the typed calls per second).
+type worker struct {
+	task chan task
+	idle time.Duration // since when, on the peer's clock
+}
+
+// run gives a task to a worker. With p.mu held; it never waits.
+func (p *Peer) run(t task) {
+	if n := len(p.idle); n > 0 {
+		w := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		w.task <- t // has room: an idle worker has no task
+		return
+	}
+	go p.work(&worker{task: make(chan task, 1)}, t)
+}
+
+func (p *Peer) work(w *worker, t task) {
+	for ok := true; ok; t, ok = <-w.task {
+		t.do()
+		p.mu.Lock()
+		if p.over {
+			p.mu.Unlock()
+			return
+		}
+		w.idle = p.health.lastTick
+		p.idle = append(p.idle, w)
+		p.mu.Unlock()
+	}
+}
+
+// trim lets workers go that had nothing to do since the time given. With p.mu held.
+func (p *Peer) trim(since time.Duration) {
+	n := 0
+	for n < len(p.idle) && p.idle[n].idle < since {
+		close(p.idle[n].task)
+		n++
+	}
+	p.idle = append(p.idle[:0], p.idle[n:]...)
+	clear(p.idle[len(p.idle):cap(p.idle)])
+}
+
+// handlerContext is a handler's context.Context. Its channel and timer are made only when a
+// handler asks for them.
+type handlerContext struct {
+	s        *serving
+	deadline time.Time
+
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	timer *time.Timer
+	after map[*int]func()
+}
+
+// peerKey finds the caller's peer in a handler's context.
+type peerKey struct{}
+
+// PeerFrom returns the peer that made the call which a handler's context belongs to, for
+// calling back or telling who asks. It is nil in any other context.
+func PeerFrom(ctx context.Context) *Peer {
+	p, _ := ctx.Value(peerKey{}).(*Peer)
+	return p
+}
+
+func (c *handlerContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+func (c *handlerContext) Value(key any) any {
+	if key == (peerKey{}) {
+		return c.s.p
+	}
+	return nil
+}
+
+func (c *handlerContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
+	c.watchDeadline()
+	return c.done
+}
+
+// watchDeadline starts the timer. With c.mu held.
+func (c *handlerContext) watchDeadline() {
+	if c.timer == nil && c.err == nil && !c.deadline.IsZero() {
+		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.cancel(context.DeadlineExceeded) })
+	}
+}
+
+func (c *handlerContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		return context.DeadlineExceeded
+	}
+	return c.err
+}
+
+// AfterFunc spares package context a goroutine per derived context: it looks for this method.
+func (c *handlerContext) AfterFunc(f func()) (stop func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		go f()
+		return func() bool { return false }
+	}
+	if c.after == nil {
+		c.after = make(map[*int]func())
+	}
+	c.watchDeadline()
+	key := new(int)
+	c.after[key] = f
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, ok := c.after[key]
+		delete(c.after, key)
+		return ok
+	}
+}
+
+// cancel ends the context; the first reason stays.
+func (c *handlerContext) cancel(why error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = why
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	after := c.after
+	c.after = nil
+	c.mu.Unlock()
+	for _, f := range after {
+		go f()
+	}
+}

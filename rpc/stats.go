@@ -1,0 +1,69 @@
+package rpc
+
+import "time"
+
+// Stats is what one can see of a Peer. Counts are since the start of the connection.
+type Stats struct {
+	Out CallStats `json:"out"` // calls made by this side
+	In  CallStats `json:"in"`  // calls made by the other side
+
+	Sent     Traffic `json:"sent"`
+	Received Traffic `json:"received"`
+
+	Streams   int           `json:"streams"`   // open now, both sides' calls
+	Waiting   int           `json:"waiting"`   // bytes queued here to be sent, or received and not read
+	RoundTrip time.Duration `json:"roundTrip"` // of the last ping, in nanoseconds; 0 before the first
+	Late      uint64        `json:"late"`      // frames for calls that had ended: dropped
+	Strikes   uint64        `json:"strikes"`   // frames that made no sense
+
+	freeCalls int // length of Peer.freeCall
+}
+
+// CallStats counts the calls of one side.
+type CallStats struct {
+	Open      int    `json:"open"`      // made and not settled; for served ones, handlers that have not returned
+	Started   uint64 `json:"started"`   // sent, or received
+	Succeeded uint64 `json:"succeeded"` // answered with a result
+	Failed    uint64 `json:"failed"`    // ended in an error: refused, failed, cancelled, lost
+}
+
+// Traffic counts what crossed the connection, in bytes of messages.
+type Traffic struct {
+	Bytes    uint64 `json:"bytes"`
+	Messages uint64 `json:"messages"`
+}
+
+// Stats returns the figures of now.
+func (p *Peer) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.freeCalls = 0
+	s.Out.Open = len(p.calls)
+	s.In.Open = p.running
+	s.RoundTrip = p.health.roundTrip
+	s.Waiting = len(p.line.out)
+	for _, c := range p.calls {
+		s.add(&c.exchange, c.mode)
+	}
+	for _, v := range p.servings {
+		s.add(&v.exchange, v.mode)
+	}
+	return s
+}
+
+// add counts what an open call holds.
+func (s *Stats) add(x *exchange, m mode) {
+	if m != 0 {
+		s.Streams++
+	}
+	if x.in != nil {
+		s.Waiting += x.in.bytes
+	}
+	if x.out != nil {
+		s.Waiting += x.out.waiting()
+	}
+	if x.long != nil {
+		s.Waiting += len(x.long.buf)
+	}
+}

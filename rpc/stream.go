@@ -1,0 +1,394 @@
+package rpc
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/chumsync/chum/wire"
+)
+
+const (
+	// itemCost is what an item costs in credit beyond its bytes: about what it takes to keep it,
+	// so that a flood of tiny items is bounded too.
+	itemCost = 32
+	// firstWindow is the credit each stream starts with, as our hello says. With 256 streams
+	// each way, the first windows add up to 16 MiB.
+	firstWindow = 32 << 10
+	// maxWindow is what a stream's window grows to while its reader keeps up, and grownLimit
+	// what all windows of a connection may grow by, so that they never add up to more than 32 MiB.
+	maxWindow  = 1 << 20
+	grownLimit = 16 << 20
+	// sendAhead is how many bytes of framed items wait in a flow before Send does.
+	sendAhead = 64 << 10
+	// turn is how many bytes a flow may send before the next has its turn.
+	turn = wire.MaxFrame
+)
+
+// outflow is the bulk that one side of a call sends: items of its stream, and values too
+// long to go with the calls. Guarded by Peer.mu.
+type outflow struct {
+	x      *exchange
+	frames []byte // whole frames, to be sent from off on
+	off    int
+
+	value     []byte // a long value, sent behind the frames
+	valueHead wire.Frame
+	prefix    []byte // goes before the value in its first frame
+	valueOff  int
+	begun     bool // its first frame was taken
+
+	credit  int64 // what the other side still takes
+	items   uint64
+	queued  bool // in line.ready
+	last    bool // with what lies here the call is answered
+	failed  bool // and the answer is an error
+	surplus int  // bytes of the turn that were not used, or overdrawn
+	wake    chan struct{}
+	over    bool
+	err     error
+}
+
+func (o *outflow) pending() bool { return o.off < len(o.frames) || o.value != nil }
+
+// waiting is how many bytes lie here.
+func (o *outflow) waiting() int { return len(o.frames) - o.off + len(o.value) - o.valueOff }
+
+func (o *outflow) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// setValue queues a long value. The slice is read until it has been sent or the call ends.
+func (o *outflow) setValue(f wire.Frame, prefix, value []byte) {
+	f.Long = true
+	o.valueHead, o.prefix, o.value, o.valueOff, o.begun = f, prefix, value, 0, false
+	o.x.p.line.enqueue(o)
+}
+
+// queue appends a frame behind the items.
+func (o *outflow) queue(f wire.Frame) {
+	if o.off > 0 && o.off == len(o.frames) {
+		o.frames, o.off = o.frames[:0], 0
+	}
+	o.frames = wire.Append(o.frames, f)
+	o.x.p.line.enqueue(o)
+}
+
+// finish drops what has not been sent.
+func (o *outflow) finish(err error) {
+	o.over, o.err = true, err
+	o.frames, o.off, o.value = nil, 0, nil
+	o.signal()
+}
+
+// take appends what the flow may send in one turn, and returns how many bulk bytes that is.
+func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
+	if o.over { // it ended while it waited for its turn
+		return msg, 0
+	}
+	o.surplus += turn
+	for o.surplus > 0 && o.pending() {
+		before := len(msg)
+		var n int
+		if o.off < len(o.frames) {
+			f, rest, err := wire.Next(o.frames[o.off:])
+			if err != nil {
+				panic("rpc: own frame is malformed: " + err.Error())
+			}
+			size := len(o.frames) - o.off - len(rest)
+			msg = append(msg, o.frames[o.off:o.off+size]...)
+			o.off += size
+			if f.Bulk() {
+				n = len(f.Payload)
+			}
+		} else {
+			msg, n = o.takeValue(msg)
+		}
+		bulk += n
+		o.surplus -= len(msg) - before
+	}
+	if !o.pending() {
+		o.surplus = 0
+		if cap(o.frames) > sendAhead+wire.MaxFrame+wire.MaxHead {
+			o.frames = nil
+		}
+		o.frames, o.off = o.frames[:0], 0
+		if o.last {
+			o.x.p.answered(o)
+		}
+	} else {
+		o.surplus = min(o.surplus, 0)
+	}
+	o.signal()
+	return msg, bulk
+}
+
+// takeValue appends one frame of the long value.
+func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
+	f := o.valueHead
+	var head []byte
+	if o.begun {
+		f = wire.Frame{Kind: wire.Part, Own: f.Own, ID: f.ID}
+	} else {
+		head = binary.AppendUvarint(o.prefix, uint64(len(o.value)))
+	}
+	n := min(len(o.value)-o.valueOff, wire.MaxFrame-len(head))
+	msg = wire.AppendHead(msg, f, len(head)+n)
+	msg = append(msg, head...)
+	msg = append(msg, o.value[o.valueOff:o.valueOff+n]...)
+	o.begun = true
+	if o.valueOff += n; o.valueOff == len(o.value) {
+		o.value, o.prefix = nil, nil
+	}
+	return msg, len(head) + n
+}
+
+// send queues an item, and waits while there is no credit or too much lies here already. It
+// does not keep data. One goroutine sends on a stream.
+func (x *exchange) send(form wire.Form, data []byte) error {
+	p := x.p
+	long := len(data) > wire.MaxFrame
+	for {
+		p.mu.Lock()
+		o := x.flow()
+		switch {
+		case o.over:
+			p.mu.Unlock()
+			return o.ended()
+		case long && len(data) > p.remote.Limits.Value:
+			p.mu.Unlock()
+			return failure(ResourceExhausted, Maybe, "rpc: an item has %d bytes, the other side takes %d; send it in pieces", len(data), p.remote.Limits.Value)
+		case o.credit <= 0 || o.value != nil || len(o.frames)-o.off >= sendAhead || long && o.pending():
+			p.mu.Unlock()
+			<-o.wake
+			continue
+		}
+		o.credit -= int64(len(data) + itemCost)
+		o.items++
+		f := wire.Frame{Kind: wire.Item, Form: form, Own: x.own, ID: x.id}
+		if long {
+			o.setValue(f, nil, data)
+			p.kick()
+			for o.value != nil && !o.over { // until it was taken: data is the caller's again then
+				p.mu.Unlock()
+				<-o.wake
+				p.mu.Lock()
+			}
+			p.mu.Unlock()
+			return nil
+		}
+		f.Payload = data
+		o.queue(f)
+		mine := p.claim()
+		p.mu.Unlock()
+		if mine {
+			p.write(true)
+		}
+		return nil
+	}
+}
+
+// sendEnd queues the end of the stream.
+func (x *exchange) sendEnd() error {
+	p := x.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := x.flow()
+	if o.over {
+		return o.ended()
+	}
+	o.queue(wire.Frame{Kind: wire.End, Own: x.own, ID: x.id, Payload: varint(o.items)})
+	p.kick()
+	return nil
+}
+
+// errEnded is returned by send when the call has its answer: nobody wants more items.
+var errEnded = fmt.Errorf("rpc: the call has ended: %w", io.ErrClosedPipe)
+
+func (o *outflow) ended() error {
+	if o.err != nil {
+		return o.err
+	}
+	return errEnded
+}
+
+// addCredit takes credit from the other side in.
+func (o *outflow) addCredit(n uint64) error {
+	if n > 1<<40 || o.credit+int64(n) > 1<<40 {
+		return fmt.Errorf("call %d: credit of %d overflows", o.x.id, n)
+	}
+	o.credit += int64(n)
+	o.signal()
+	return nil
+}
+
+// inflow is a stream that comes in: items that wait for their reader. Guarded by Peer.mu.
+type inflow struct {
+	x      *exchange
+	queue  []item
+	window int   // what the sender may have on its way or lying here, in cost
+	left   int64 // what it may still send of that
+	eaten  int   // cost of items read whose credit was not given back yet
+	items  uint64
+	bytes  int  // of the items in queue
+	ended  bool // the sender's end is here
+	over   bool // nothing more comes, whatever the reason
+	err    error
+	pooled bool // items are read into somebody else's buffer, so theirs come from a pool
+	wake   chan struct{}
+}
+
+type item struct {
+	form   wire.Form
+	data   []byte
+	long   bool    // accounted in Peer.assembling
+	pooled *[]byte // what data lies in, if it goes back to itemBuffers
+}
+
+// itemBuffers hold items whose bytes are copied to the reader's own buffer.
+var itemBuffers = sync.Pool{New: func() any { b := make([]byte, wire.MaxFrame); return &b }}
+
+// copy makes an item of the bytes, which are the read loop's.
+func (in *inflow) copy(form wire.Form, b []byte) item {
+	if in.pooled && len(b) >= bulkFrom {
+		buf := itemBuffers.Get().(*[]byte)
+		return item{form: form, data: (*buf)[:copy(*buf, b)], pooled: buf}
+	}
+	return item{form: form, data: append(make([]byte, 0, len(b)), b...)}
+}
+
+func (it *item) cost() int { return len(it.data) + itemCost }
+
+func newInflow(x *exchange) *inflow {
+	return &inflow{x: x, window: firstWindow, left: firstWindow, wake: make(chan struct{}, 1)}
+}
+
+func (in *inflow) signal() {
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+}
+
+// begin checks that an item may begin: an item is taken whole if there is any credit left.
+func (in *inflow) begin() error {
+	switch {
+	case in.ended:
+		return fmt.Errorf("call %d: an item after the stream's end", in.x.id)
+	case in.left <= 0:
+		return fmt.Errorf("call %d: an item beyond the stream's credit", in.x.id)
+	}
+	return nil
+}
+
+// put takes a whole item in.
+func (in *inflow) put(it item) {
+	in.left -= int64(it.cost())
+	in.items++
+	if in.over {
+		in.drop(it)
+		return
+	}
+	in.queue = append(in.queue, it)
+	in.bytes += len(it.data)
+	in.signal()
+}
+
+func (in *inflow) drop(it item) {
+	if it.long {
+		in.x.p.assembling -= len(it.data)
+	}
+}
+
+// end takes the sender's end in.
+func (in *inflow) end(items uint64) error {
+	if in.ended {
+		return fmt.Errorf("call %d: its stream ends twice", in.x.id)
+	}
+	if items != in.items {
+		return fmt.Errorf("call %d: its stream ends after %d items, %d came", in.x.id, items, in.items)
+	}
+	in.ended = true
+	if !in.x.own { // a caller's reader also waits for the call's result
+		in.over = true
+		in.signal()
+	}
+	return nil
+}
+
+// finish ends the stream with the call. What is queued may still be read after a good end or
+// an error of the other side; after a cancel nobody wants it.
+func (in *inflow) finish(err error) {
+	in.x.p.grown -= in.window - firstWindow
+	in.window = firstWindow
+	if !in.over {
+		in.over, in.err = true, err
+	}
+	if code := CodeOf(err); code == Cancelled || code == DeadlineExceeded {
+		in.discard()
+	}
+	in.signal()
+}
+
+// discard drops what lies here.
+func (in *inflow) discard() {
+	for _, it := range in.queue {
+		in.drop(it)
+	}
+	in.queue, in.bytes = nil, 0
+}
+
+// next waits for an item. io.EOF is the stream's good end. One goroutine reads a stream.
+func (in *inflow) next() (item, error) {
+	p := in.x.p
+	for {
+		p.mu.Lock()
+		if len(in.queue) > 0 {
+			it := in.queue[0]
+			in.queue[0] = item{}
+			in.queue = in.queue[1:]
+			in.bytes -= len(it.data)
+			in.drop(it)
+			mine := in.credit(it.cost()) && p.claim()
+			p.mu.Unlock()
+			if mine {
+				p.write(true)
+			}
+			return it, nil
+		}
+		if in.over {
+			err := in.err
+			p.mu.Unlock()
+			if err == nil {
+				err = io.EOF
+			}
+			return item{}, err
+		}
+		p.mu.Unlock()
+		<-in.wake
+	}
+}
+
+// credit gives the sender back what was read, in large enough portions, and more than that
+// while the reader keeps up. It reports whether there is something to send.
+func (in *inflow) credit(cost int) bool {
+	in.eaten += cost
+	if in.over || in.eaten < in.window/2 {
+		return false
+	}
+	p := in.x.p
+	grant := in.eaten
+	if grow := min(in.window, maxWindow-in.window); grow > 0 && p.grown+grow <= grownLimit {
+		p.grown += grow
+		in.window += grow
+		grant += grow
+	}
+	in.eaten = 0
+	in.left += int64(grant)
+	p.line.control(wire.Frame{Kind: wire.Credit, Own: in.x.own, ID: in.x.id, Payload: varint(uint64(grant))})
+	return true
+}

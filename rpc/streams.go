@@ -1,0 +1,245 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// Source names a method that takes an A and answers with a stream of Outs. Caller and handler
+// have it as an iterator: an error, if there is one, comes last. See [Method] for how types
+// travel; each item is checked as a result is.
+type Source[A, Out any] string
+
+// Sink names a method that takes an A and a stream of Ins, and answers once with an R.
+type Sink[A, In, R any] string
+
+// Duplex names a method that takes an A and a stream of Ins, and answers with a stream of
+// Outs. The two streams run side by side.
+type Duplex[A, In, Out any] string
+
+// Call makes the call when the sequence is ranged over, once each time. Ending the loop early
+// cancels it. How much comes before it is asked for is bounded: a reader that stops, stops
+// the handler. Items that are []byte are the receiver's to keep.
+func (m Source[A, Out]) Call(ctx context.Context, p *Peer, a A) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		stream[Out](ctx, p, string(m), takes, &a, nil, yield)
+	}
+}
+
+// Handle puts the method on a Mux. The sequence is ranged over once, on the call's goroutine;
+// its context ends when nobody wants more. See [Method.Handle] for errors.
+func (m Source[A, Out]) Handle(mux *Mux, fn func(context.Context, A) iter.Seq2[Out, error], options ...HandleOption) {
+	mux.put(&service{
+		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Out: typeOf[Out]()},
+		mode:       takes,
+		serve: serveArgs(func(s *serving, a A) {
+			s.sendAll(sending(fn(&s.ctx, a)))
+		}),
+	}, options)
+}
+
+// Call feeds the items of in to the peer, on the caller's goroutine and no faster than the
+// handler takes them, and waits for the answer. An error from in cancels the call and is
+// returned. When the handler answers before it has taken all, the rest is left.
+func (m Sink[A, In, R]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In, error]) (R, error) {
+	var r R
+	c, err := open(ctx, p, string(m), feeds, &a)
+	if err != nil {
+		return r, err
+	}
+	c.feed(sending(in))
+	<-c.done
+	if c.err != nil {
+		return r, c.err
+	}
+	return r, decodeResult(c, &r)
+}
+
+// Handle puts the method on a Mux. The handler ranges over in once; what it leaves is
+// dropped. See [Method.Handle] for errors.
+func (m Sink[A, In, R]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[In, error]) (R, error), options ...HandleOption) {
+	mux.put(&service{
+		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Result: typeOf[R]()},
+		mode:       feeds,
+		serve: serveArgs(func(s *serving, a A) {
+			r, err := fn(&s.ctx, a, receiving[In](s.in))
+			if err != nil {
+				s.fail(err)
+				return
+			}
+			s.reply(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &r) })
+		}),
+	}, options)
+}
+
+// Call makes the call when the sequence is ranged over, once each time. The items of in are
+// fed on a goroutine of their own, which ends with the call, or, if in is waiting for
+// something then, at in's next step. An error from in cancels the call and comes out as its
+// error.
+func (m Duplex[A, In, Out]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In, error]) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		stream[Out](ctx, p, string(m), takes|feeds, &a, sending(in), yield)
+	}
+}
+
+// Handle puts the method on a Mux. The handler may range over in while it yields, or on a
+// goroutine of its own. See [Method.Handle] for errors.
+func (m Duplex[A, In, Out]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[In, error]) iter.Seq2[Out, error], options ...HandleOption) {
+	mux.put(&service{
+		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Out: typeOf[Out]()},
+		mode:       takes | feeds,
+		serve: serveArgs(func(s *serving, a A) {
+			s.sendAll(sending(fn(&s.ctx, a, receiving[In](s.in))))
+		}),
+	}, options)
+}
+
+// serveArgs reads a call's argument and hands it on.
+func serveArgs[A any](fn func(*serving, A)) func(*serving) {
+	return func(s *serving) {
+		var a A
+		if err := decodeParams(s.form, s.args, &a); err != nil {
+			s.refuse(InvalidArgument, err)
+			return
+		}
+		s.freeArgs()
+		fn(s, a)
+	}
+}
+
+// encoded is a stream of items on their way out: an encoder for the next one, or an error.
+type encoded iter.Seq2[func([]byte) (wire.Form, []byte, error), error]
+
+// sending hides the type of a stream's items.
+func sending[T any](items iter.Seq2[T, error]) encoded {
+	return func(yield func(func([]byte) (wire.Form, []byte, error), error) bool) {
+		for v, err := range items {
+			if !yield(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &v) }, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// sendStream sends items until there are no more, the call has ended, or an item is an error.
+// from is set if the error came from the stream itself.
+func (x *exchange) sendStream(items encoded) (err error, from bool) {
+	buf := replyBuffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 64<<10 {
+			replyBuffers.Put(buf)
+		}
+	}()
+	for encode, err := range items {
+		if err != nil {
+			return err, true
+		}
+		form, b, err := encode((*buf)[:0])
+		*buf = b
+		if err != nil {
+			return failure(Internal, Yes, "an item cannot be written as JSON: %w", err), true
+		}
+		if err := x.send(form, b); err != nil {
+			return err, false
+		}
+	}
+	return x.sendEnd(), false
+}
+
+// sendAll answers with a stream.
+func (s *serving) sendAll(items encoded) {
+	err, from := s.sendStream(items)
+	switch {
+	case from:
+		s.fail(err)
+	case err != nil:
+		s.answerError(failure(CodeOf(err), Yes, "%w", err)) // the call has ended, unless an item was too long
+	default:
+		s.result(wire.JSON, nil)
+	}
+}
+
+// open starts a call that streams.
+func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*call, error) {
+	c := p.newCall(method, m)
+	form, args, err := appendParams(nil, a)
+	c.begin(ctx, form, args, err)
+	if closed(c.done) && c.err != nil {
+		return nil, c.err
+	}
+	return c, nil
+}
+
+// feed sends a caller's items. If they end in an error, the call is cancelled with it.
+func (c *call) feed(items encoded) {
+	if err, from := c.sendStream(items); err != nil && from || CodeOf(err) == ResourceExhausted {
+		c.abort(err)
+	}
+}
+
+// abort cancels the call with an error of this side.
+func (c *call) abort(err error) {
+	p := c.p
+	p.mu.Lock()
+	if p.calls[c.id] == c {
+		e := failure(CodeOf(err), No, "%w", err)
+		if e.Code == Internal {
+			e.Code = Cancelled
+		}
+		p.giveUp(c, e)
+		p.kick()
+	}
+	p.mu.Unlock()
+}
+
+// stream makes a call and yields what it answers.
+func stream[Out, A any](ctx context.Context, p *Peer, method string, m mode, a *A, in encoded, yield func(Out, error) bool) {
+	var none Out
+	c, err := open(ctx, p, method, m, a)
+	if err != nil {
+		yield(none, err)
+		return
+	}
+	defer c.cancel(context.Canceled)
+	if in != nil {
+		go c.feed(in)
+	}
+	for v, err := range receiving[Out](c.in) {
+		if err != nil {
+			var e *Error
+			if !errors.As(err, &e) {
+				err = failure(DataLoss, Yes, "rpc: %s: %w", method, err)
+			}
+			yield(none, err)
+			return
+		}
+		if !yield(v, nil) {
+			return
+		}
+	}
+}
+
+// receiving is a stream of items on their way in.
+func receiving[T any](in *inflow) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for n := 0; ; n++ {
+			var v T
+			it, err := in.next()
+			if err == io.EOF {
+				return
+			}
+			if err == nil {
+				if err = decodeValue(it.form, it.data, &v); err != nil {
+					err = failure(DataLoss, Yes, "item %d of the stream is not what it should be: %w", n+1, err)
+				}
+			}
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
