@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+// A goal is what chum is to reach in a scenario: first, and then.
+type goal struct {
+	Scenario, What string
+	First, Then    []check
+}
+
+// A check bounds one of chum's medians, or its ratio to others' in the same case.
+type check struct {
+	Case, Metric string
+	Over         []string // ratio to the highest of these systems; none: the figure itself
+	AtLeast      float64  // one of these two is set
+	AtMost       float64
+}
+
+// goals are those of the performance table which this program measures.
+var goals = []goal{
+	{
+		Scenario: "latency", What: "p50, one call open, pinned, to raw TCP",
+		First: []check{
+			{Case: "bytes", Metric: "p50 µs", Over: []string{"raw TCP"}, AtMost: 2},
+			{Case: "typed", Metric: "p50 µs", Over: []string{"raw TCP"}, AtMost: 2.6},
+		},
+		Then: []check{
+			{Case: "bytes", Metric: "p50 µs", Over: []string{"raw TCP"}, AtMost: 1.4},
+			{Case: "typed", Metric: "p50 µs", Over: []string{"raw TCP"}, AtMost: 1.8},
+		},
+	},
+	{
+		Scenario: "calls", What: "calls/s, 100 open, bytes",
+		First: []check{{Case: "bytes", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 5}},
+		Then: []check{
+			{Case: "bytes", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 9},
+			{Case: "bytes", Metric: "CPU-µs/call", AtMost: 3},
+		},
+	},
+	{
+		Scenario: "calls", What: "calls/s, 100 open, typed",
+		First: []check{
+			{Case: "typed", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 2},
+			{Case: "typed", Metric: "calls/s", Over: []string{"NATS"}, AtLeast: 1},
+		},
+		Then: []check{
+			{Case: "typed", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 4},
+			{Case: "typed", Metric: "calls/s", Over: []string{"NATS"}, AtLeast: 2},
+		},
+	},
+	{
+		Scenario: "calls", What: "allocations per call, both sides",
+		First: []check{
+			{Case: "bytes", Metric: "allocs", AtMost: 8},
+			{Case: "typed", Metric: "allocs", AtMost: 24},
+		},
+		Then: []check{
+			{Case: "bytes", Metric: "allocs", AtMost: 3},
+			{Case: "typed", Metric: "allocs", AtMost: 8},
+		},
+	},
+	{
+		Scenario: "sleep", What: "10,000 open, 10 ms handlers",
+		First: []check{{Case: "bytes", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 4}},
+		Then: []check{
+			{Case: "bytes", Metric: "calls/s", Over: []string{"grpc-go"}, AtLeast: 8},
+			{Case: "bytes", Metric: "p99 µs", AtMost: 5 * float64(handlerSleep.Microseconds())},
+		},
+	},
+	{
+		Scenario: "stream", What: "1 GiB stream, each direction",
+		First: []check{
+			{Case: "server to client", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.45},
+			{Case: "server to client", Metric: "MB/s", Over: []string{"grpc-go"}, AtLeast: 2},
+			{Case: "client to server", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.45},
+			{Case: "client to server", Metric: "MB/s", Over: []string{"grpc-go"}, AtLeast: 2},
+		},
+		Then: []check{
+			{Case: "server to client", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.8},
+			{Case: "server to client", Metric: "CPU s/GiB", AtMost: 0.5},
+			{Case: "client to server", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.8},
+			{Case: "client to server", Metric: "CPU s/GiB", AtMost: 0.5},
+		},
+	},
+	{
+		Scenario: "stream", What: "memory while it passes, each side, above the window",
+		First: []check{
+			{Case: "server to client", Metric: "peak MiB", AtMost: chumWindowMiB + 16},
+			{Case: "client to server", Metric: "peak MiB", AtMost: chumWindowMiB + 16},
+		},
+		Then: []check{
+			{Case: "server to client", Metric: "peak MiB", AtMost: chumWindowMiB + 2},
+			{Case: "client to server", Metric: "peak MiB", AtMost: chumWindowMiB + 2},
+		},
+	},
+	{
+		Scenario: "beside", What: "small call's p99 beside a 1 GiB stream, to idle",
+		First: []check{
+			{Case: "server to client", Metric: "p99 to idle", AtMost: 4},
+			{Case: "client to server", Metric: "p99 to idle", AtMost: 4},
+		},
+		Then: []check{
+			{Case: "server to client", Metric: "p99 to idle", AtMost: 1.8},
+			{Case: "server to client", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.6},
+			{Case: "client to server", Metric: "p99 to idle", AtMost: 1.8},
+			{Case: "client to server", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.6},
+		},
+	},
+	{
+		Scenario: "idle", What: "idle connection, everything on, server",
+		First: []check{{Case: "connections", Metric: "server kB each", AtMost: 40}},
+		Then:  []check{{Case: "connections", Metric: "server kB each", AtMost: 16}},
+	},
+	{
+		Scenario: "hook", What: "statistics and trace hook (used: more than unused can cost)",
+		First: []check{
+			{Case: "bytes", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.05},
+			{Case: "typed", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.05},
+		},
+		Then: []check{
+			{Case: "bytes", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.02},
+			{Case: "typed", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.02},
+		},
+	},
+}
+
+var rawWebSockets = []string{"gobwas/ws", "coder/websocket"}
+
+// verdict evaluates the check: what chum has, and whether that is enough.
+func (c check) verdict(cases []caseResult) (got float64, ok bool, err error) {
+	chum, err := find(cases, c.Case, "chum", c.Metric)
+	if err != nil {
+		return 0, false, err
+	}
+	got = chum
+	if len(c.Over) > 0 {
+		most := math.Inf(-1)
+		for _, name := range c.Over {
+			if v, err := find(cases, c.Case, name, c.Metric); err == nil {
+				most = max(most, v)
+			}
+		}
+		if math.IsInf(most, -1) || most == 0 {
+			return 0, false, fmt.Errorf("bench: case %s has no figure %q of %v", c.Case, c.Metric, c.Over)
+		}
+		got = chum / most
+	}
+	if c.AtLeast > 0 {
+		return got, got >= c.AtLeast, nil
+	}
+	return got, got <= c.AtMost, nil
+}
+
+func find(cases []caseResult, name, system, metric string) (float64, error) {
+	for _, c := range cases {
+		for _, s := range c.Systems {
+			if v, ok := s.Median[metric]; ok && c.Name == name && s.Name == system {
+				return v, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("bench: case %s has no figure %q of %s", name, metric, system)
+}
+
+// wants says the bound in words.
+func (c check) wants() string {
+	var s string
+	if c.AtLeast > 0 {
+		s = "at least " + number(c.AtLeast)
+	} else {
+		s = "at most " + number(c.AtMost)
+	}
+	switch len(c.Over) {
+	case 0:
+		return s + " " + c.Metric
+	case 1:
+		return s + "x " + c.Over[0]
+	}
+	return s + "x raw WebSocket"
+}

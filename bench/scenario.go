@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A scenario is one question, asked of several systems in interleaved rounds.
+type scenario struct {
+	name, title string
+	cases       []benchCase
+}
+
+// A benchCase is one table of a scenario.
+type benchCase struct {
+	name    string
+	systems []string // by name, chum first
+	columns []string // the metrics shown; the first is the one compared
+	pin     bool     // both processes on one CPU, the same
+	rounds  int      // at most; 0 for as many as asked
+	run     func(ctx context.Context, l *lab, s system) (metrics, error)
+}
+
+var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, idleScenario, hookScenario}
+
+func caseNamed(scenario, name string) (benchCase, error) {
+	for _, s := range scenarios {
+		for _, c := range s.cases {
+			if s.name == scenario && c.name == name {
+				return c, nil
+			}
+		}
+	}
+	return benchCase{}, fmt.Errorf("bench: no case is named %s/%s", scenario, name)
+}
+
+// sizes says how much each trial does.
+type sizes struct {
+	Rounds  int
+	Warm    time.Duration // before the measured part
+	Measure time.Duration // of a scenario with calls
+	Open    int           // calls open in scenario sleep
+	Stream  int64         // bytes
+	Conns   int           // idle
+	Limit   time.Duration // for one trial
+}
+
+var (
+	fullSizes  = sizes{Rounds: 5, Warm: 500 * time.Millisecond, Measure: 2 * time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Limit: time.Minute}
+	shortSizes = sizes{Rounds: 3, Warm: 200 * time.Millisecond, Measure: 400 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Limit: 30 * time.Second}
+)
+
+// among returns s with only the systems named, with semicolons; all if none is.
+func (s scenario) among(names string) scenario {
+	if names == "" {
+		return s
+	}
+	s.cases = slices.Clone(s.cases)
+	for i, c := range s.cases {
+		s.cases[i].systems = slices.DeleteFunc(slices.Clone(c.systems), func(name string) bool {
+			return !slices.Contains(strings.Split(names, ";"), name)
+		})
+	}
+	s.cases = slices.DeleteFunc(s.cases, func(c benchCase) bool { return len(c.systems) == 0 })
+	return s
+}
+
+// runScenario runs all trials of s: round by round, in each every system once,
+// so that a busy moment of the machine meets all alike.
+func runScenario(ctx context.Context, s scenario, size sizes, profile string, progress io.Writer) ([]caseResult, error) {
+	results := make([]caseResult, len(s.cases))
+	for i, c := range s.cases {
+		results[i] = caseResult{Name: c.name, Systems: make([]systemResult, len(c.systems))}
+		for k, name := range c.systems {
+			results[i].Systems[k].Name = name
+		}
+	}
+	for round := range size.Rounds {
+		for i, c := range s.cases {
+			if c.rounds > 0 && round >= c.rounds {
+				continue
+			}
+			for k, name := range c.systems {
+				fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, size.Rounds, name)
+				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
+				if profile != "" && round == 0 {
+					j.Profile = profile + "/" + strings.Join([]string{fileName(name), s.name, fileName(c.name)}, "-")
+				}
+				m, err := trial(ctx, j, c.pin)
+				if err != nil {
+					return nil, err
+				}
+				r := &results[i].Systems[k]
+				r.Samples = append(r.Samples, m)
+			}
+		}
+	}
+	fmt.Fprint(progress, "\r\x1b[K")
+	for i := range results {
+		for k := range results[i].Systems {
+			r := &results[i].Systems[k]
+			r.Median = medians(r.Samples)
+		}
+	}
+	return results, nil
+}
+
+// fileName makes a name fit for a file.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// medians returns the median of each metric.
+func medians(samples []metrics) metrics {
+	m := metrics{}
+	for name := range samples[0] {
+		var all []float64
+		for _, s := range samples {
+			all = append(all, s[name])
+		}
+		m[name] = median(all)
+	}
+	return m
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
+
+// quantile returns the q-th part of sorted durations in microseconds.
+func quantile(sorted []time.Duration, q float64) float64 {
+	i := min(len(sorted)-1, int(q*float64(len(sorted))))
+	return float64(sorted[i]) / float64(time.Microsecond)
+}
