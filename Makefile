@@ -16,6 +16,7 @@ RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 FUZZTIME ?= 20s
 ROUNDS   ?= 20
 COUNT    ?= 6
+BENCH    ?=
 PKG      ?= ./...
 
 .DEFAULT_GOAL := help
@@ -26,7 +27,7 @@ PKG      ?= ./...
 help: ## Print this
 	@echo "usage: make TARGET [NAME=VALUE...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build the command into bin/chum
@@ -37,12 +38,14 @@ demo: ## Show it: two chums bring a real directory over on one WebSocket
 	$(GO) run ./cmd/chum demo
 
 .PHONY: test
-test: tidy lint unit vuln ## Everything that CI does: go.mod, lint, unit tests with the race detector, vulnerabilities
+test: tidy unit lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, lint, vulnerabilities
 
+# bench goes without the race detector, or all that it compares with would be compiled again for it.
 .PHONY: unit
 unit: ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
 	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
+	$(if $(filter ./...,$(PKG)),$(if $(filter bench,$(MODULES)),cd bench && $(GO) test -timeout 15m ./...))
 
 .PHONY: lint
 lint: $(TOOLS) ## Vet, staticcheck, format and the other linters of .golangci.yml
@@ -72,8 +75,11 @@ soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in anot
 		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
 
 .PHONY: bench
-bench: $(TOOLS) ## Run the benchmarks COUNT times, 6 unless said otherwise, and sum them up
-	@mkdir -p bin
+bench: ## Measure chum beside other libraries, 15 minutes (BENCH=-short: two, nothing is kept)
+	cd bench && $(GO) run . $(BENCH)
+
+.PHONY: bench-code
+bench-code: $(TOOLS) ## Run the benchmarks that stand beside the code COUNT times, 6 unless said otherwise, and sum them up
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(PKG) | tee bin/bench.txt
 	bin/benchstat bin/bench.txt
 

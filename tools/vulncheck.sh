@@ -30,7 +30,7 @@ case "$db" in
       db=$scratch
     fi
     # The root of a database is where index/modules.json is.
-    index=$(find "$db" -path '*/index/modules.json*' -print -quit)
+    index=$(find "$db" -path '*/index/modules.json*' -print -quit 2>/dev/null || true)
     if [ -z "$index" ]; then
       echo "govulncheck: $source holds no vulnerability database (no index/modules.json in it); give GOVULNDB a URL, a directory or a .tgz of one" >&2
       exit 2
