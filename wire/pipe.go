@@ -10,9 +10,9 @@ import (
 var ErrClosed = errors.New("wire: connection closed at this end")
 
 // Pipe returns the two ends of an in-memory connection. It holds no messages: WriteMessage
-// waits until the other end has read its message and has come back for the next one (or was
-// closed), which is the hardest case for a protocol, since nothing can be written while
-// nobody reads. It works inside a testing/synctest bubble.
+// waits until the other end has read its message, or was closed. That is the hardest case for
+// a protocol: nothing can be written while nobody reads. It works inside a testing/synctest
+// bubble.
 func Pipe() (Conn, Conn) {
 	ab, ba := make(chan []byte), make(chan []byte)
 	a := &pipeEnd{in: ba, out: ab, closed: make(chan struct{})}
@@ -45,6 +45,8 @@ func (e *pipeEnd) ReadMessage() ([]byte, error) {
 			return e.buf, nil
 		case <-e.closed:
 			return nil, ErrClosed
+		case <-e.other.closed: // amid its own write; the message is whole
+			return e.buf, nil
 		}
 	case <-e.closed:
 		return nil, ErrClosed
