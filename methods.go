@@ -1,0 +1,125 @@
+package chum
+
+import (
+	"fmt"
+
+	"github.com/chumsync/chum/object"
+	"github.com/chumsync/chum/rpc"
+)
+
+// The methods that two chums call on each other. Each is declared once and used by both
+// sides; see the function of the same name of [Server] for what it does.
+const (
+	GetObject  rpc.Method[object.Hash, []byte]       = "getObject"
+	HasObjects rpc.Method[[]object.Hash, []bool]     = "hasObjects"
+	PutObjects rpc.Method[Batch, []object.Hash]      = "putObjects"
+	GetBlob    rpc.Source[BlobRange, []byte]         = "getBlob"
+	GetRef     rpc.Method[string, object.Ref]        = "getRef"
+	ListRefs   rpc.Source[struct{}, object.Ref]      = "listRefs"
+	SetRef     rpc.Method[object.Ref, struct{}]      = "setRef"
+	GetClosure rpc.Source[ClosureRequest, Batch]     = "getClosure"
+	PutClosure rpc.Sink[object.Ref, Batch, Received] = "putClosure"
+	GetStatus  rpc.Method[struct{}, Status]          = "getStatus"
+)
+
+// A Batch is several objects, one after the other. On the wire its Data travels raw.
+type Batch struct {
+	Sizes []int  `json:"sizes"` // length of each object in bytes
+	Data  []byte `json:"data,omitempty"`
+}
+
+// Validate checks that the sizes and the data belong together.
+func (b Batch) Validate() error {
+	rest := len(b.Data)
+	for i, n := range b.Sizes {
+		if n < 0 || n > object.MaxSize {
+			return fmt.Errorf("object %d of the batch has %d bytes; 0 to %d are possible", i+1, n, object.MaxSize)
+		}
+		if rest -= n; rest < 0 {
+			return fmt.Errorf("object %d of the batch ends behind its %d bytes", i+1, len(b.Data))
+		}
+	}
+	if rest > 0 {
+		return fmt.Errorf("%d bytes of the batch belong to no object", rest)
+	}
+	return nil
+}
+
+// Objects cuts the batch. The slices point into Data. It must be valid.
+func (b Batch) Objects() [][]byte {
+	list := make([][]byte, len(b.Sizes))
+	rest := b.Data
+	for i, n := range b.Sizes {
+		list[i], rest = rest[:n:n], rest[n:]
+	}
+	return list
+}
+
+// add appends an object.
+func (b *Batch) add(data []byte) {
+	b.Sizes = append(b.Sizes, len(data))
+	b.Data = append(b.Data, data...)
+}
+
+const (
+	// batchBytes and batchObjects are where a batch is full: a good portion to send, to hash and
+	// to make durable at once.
+	batchBytes   = 512 << 10
+	batchObjects = 1024
+	// maxHashes is how many hashes one call may name.
+	maxHashes = 10_000
+)
+
+// BlobRange names a part of a file's content.
+type BlobRange struct {
+	Link   object.Link `json:"link"`             // of a blob or file
+	Offset int64       `json:"offset,omitempty"` // in bytes
+	Length int64       `json:"length,omitempty"` // in bytes; 0 means to the end
+}
+
+// Validate checks the range by itself.
+func (r BlobRange) Validate() error {
+	if r.Offset < 0 || r.Length < 0 {
+		return fmt.Errorf("range from %d, %d bytes long: neither may be negative", r.Offset, r.Length)
+	}
+	return r.Link.Validate()
+}
+
+// ClosureRequest asks for everything beneath some roots.
+type ClosureRequest struct {
+	Roots []object.Link `json:"roots"`
+	// Have are roots whose closures the asking side holds completely: what is beneath them is
+	// left out.
+	Have []object.Link `json:"have,omitempty"`
+}
+
+// maxRoots is how many roots a ClosureRequest may name, of each sort.
+const maxRoots = 1024
+
+// Validate checks the request by itself.
+func (r ClosureRequest) Validate() error {
+	if len(r.Roots) == 0 || len(r.Roots) > maxRoots || len(r.Have) > maxRoots {
+		return fmt.Errorf("%d roots and %d that are there: 1 to %d and 0 to %d are possible", len(r.Roots), len(r.Have), maxRoots, maxRoots)
+	}
+	for _, list := range [][]object.Link{r.Roots, r.Have} {
+		for _, l := range list {
+			if err := l.Validate(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Received says what a side took in.
+type Received struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"` // of these objects
+}
+
+// Status is what a side tells of itself.
+type Status struct {
+	Version    string    `json:"version"` // of the program
+	Refs       int       `json:"refs"`
+	Connection rpc.Stats `json:"connection"` // as that side counts: sent is what it sent
+}

@@ -1,0 +1,172 @@
+package chum_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chumsync/chum"
+	"github.com/chumsync/chum/object"
+	"github.com/chumsync/chum/rpc"
+	"github.com/chumsync/chum/wire"
+)
+
+// side is one of two chums in a test.
+type side struct {
+	*object.Memory
+	sync *chum.Sync
+	peer *rpc.Peer
+}
+
+// sides makes two chums on an in-memory connection.
+func sides(t *testing.T) (a, b *side) {
+	t.Helper()
+	ca, cb := wire.Pipe()
+	make := func(conn wire.Conn) *side {
+		s := &side{Memory: object.NewMemory()}
+		s.sync = chum.NewSync(s)
+		s.peer = rpc.NewPeer(conn, s.sync.Services(rpc.Public, rpc.Public), nil)
+		t.Cleanup(func() {
+			s.peer.Close()
+			if st := s.peer.Stats(); st.Out.Open+st.In.Open+st.Streams != 0 {
+				t.Errorf("left open: %+v", st)
+			}
+		})
+		return s
+	}
+	return make(ca), make(cb)
+}
+
+// put imports a directory with these files under a name.
+func (s *side) put(t *testing.T, name string, files map[string]string) object.Ref {
+	t.Helper()
+	dir := t.TempDir()
+	for path, text := range files {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := object.Import(t.Context(), s, dir, &object.ImportOptions{NoTimes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := s.Ref(t.Context(), name)
+	if err != nil {
+		ref = object.Ref{Name: name}
+		ref = object.Ref{Name: name, Root: root, Changed: time.Now()}
+	} else {
+		ref = ref.Next(root, time.Now())
+	}
+	if err := s.SetRef(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func (s *side) run(t *testing.T, plan chum.Plan) *chum.Report {
+	t.Helper()
+	report, err := s.sync.Run(t.Context(), s.peer, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func tree(n int, text string) map[string]string {
+	files := make(map[string]string)
+	for i := range n {
+		files[fmt.Sprintf("d%d/f%d", i%10, i)] = fmt.Sprint(text, i)
+	}
+	return files
+}
+
+func TestSyncBothWays(t *testing.T) {
+	a, b := sides(t)
+	a.put(t, "from-a", tree(300, "a"))
+	b.put(t, "from-b", tree(200, "b"))
+	report := a.run(t, chum.Plan{})
+	if in, out := report.Total(chum.Pulled), report.Total(chum.Pushed); in.Objects < 200 || out.Objects < 300 {
+		t.Errorf("pulled %+v, pushed %+v", in, out)
+	}
+	for _, name := range []string{"from-a", "from-b"} {
+		ra, err := a.Ref(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rb, err := b.Ref(t.Context(), name)
+		if err != nil || ra.Version() != rb.Version() {
+			t.Fatalf("%s: %v, %v, %v", name, ra, rb, err)
+		}
+		for _, s := range []*side{a, b} {
+			for _, err := range object.Walk(t.Context(), s, ra.Root, nil) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	for _, s := range a.run(t, chum.Plan{}).Steps {
+		if s.Action != chum.Same || s.Moved.Objects != 0 {
+			t.Errorf("again: %+v", s)
+		}
+	}
+
+	// One changed file moves itself and the directories above it, and nothing else.
+	files := tree(300, "a")
+	files["d3/f3"] = "changed"
+	a.put(t, "from-a", files)
+	step := b.run(t, chum.Plan{Names: []string{"from-a"}}).Steps[0]
+	if step.Action != chum.Pulled || step.Moved.Objects != 3 {
+		t.Errorf("after one change: %+v", step)
+	}
+}
+
+func TestSyncConflict(t *testing.T) {
+	a, b := sides(t)
+	a.put(t, "x", tree(3, "common"))
+	a.run(t, chum.Plan{})
+	mine, theirs := a.put(t, "x", tree(3, "a")), b.put(t, "x", tree(3, "b"))
+	report, err := a.sync.Run(t.Context(), a.peer, chum.Plan{})
+	if !errors.Is(err, chum.ErrConflicts) || report.Steps[0].Action != chum.Conflict || report.Steps[0].Theirs != theirs.Root {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if now, _ := a.Ref(t.Context(), "x"); now.Version() != mine.Version() {
+		t.Error("a conflict changed this side")
+	}
+	if now, _ := b.Ref(t.Context(), "x"); now.Version() != theirs.Version() {
+		t.Error("a conflict changed the other side")
+	}
+	step := a.run(t, chum.Plan{Direction: chum.Pull}).Steps[0]
+	if step.Action != chum.Pulled || step.Old != mine.Root || step.Root != theirs.Root {
+		t.Errorf("%+v", step)
+	}
+	if step := a.run(t, chum.Plan{}).Steps[0]; step.Action != chum.Pushed {
+		t.Errorf("the resolved version does not go back: %+v", step)
+	}
+}
+
+func TestSyncWithoutWriting(t *testing.T) {
+	ca, cb := wire.Pipe()
+	server, client := object.NewMemory(), object.NewMemory()
+	sp := rpc.NewPeer(cb, chum.NewSync(server).Services(rpc.Public, chum.Closed), nil)
+	cp := rpc.NewPeer(ca, nil, nil)
+	defer sp.Close()
+	defer cp.Close()
+	c := chum.NewClient(cp)
+	if _, err := c.Put(t.Context(), []byte("x")); rpc.CodeOf(err) != rpc.PermissionDenied || rpc.ExecutedOf(err) != rpc.No {
+		t.Error(err)
+	}
+	if _, err := c.Get(t.Context(), object.Sum([]byte("x"))); !errors.Is(err, object.ErrNotFound) {
+		t.Error(err)
+	}
+	_ = client
+	_ = context.Background
+}
