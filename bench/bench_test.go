@@ -43,8 +43,8 @@ func TestSmoke(t *testing.T) {
 				}
 				for k, name := range c.systems {
 					r := cases[i].Systems[k]
-					if r.Name != name || len(r.Samples) != 1 {
-						t.Fatalf("case %s: result of %q with %d samples, want one of %q", c.name, r.Name, len(r.Samples), name)
+					if r.Name != name || len(r.Samples) != max(1, c.times) {
+						t.Fatalf("case %s: result of %q with %d samples, want %d of %q", c.name, r.Name, len(r.Samples), max(1, c.times), name)
 					}
 					for _, column := range c.columns {
 						if _, ok := r.Median[column]; !ok {
@@ -132,9 +132,10 @@ func TestTrialError(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	cases := []caseResult{{Name: "c", Systems: []systemResult{
-		{Name: "chum", Median: metrics{"m": 6}},
-		{Name: "a", Median: metrics{"m": 2}},
-		{Name: "b", Median: metrics{"m": 4}},
+		{Name: "chum", Samples: []metrics{{"m": 6}, {"m": 3}, {"m": 60}}},
+		{Name: "a", Samples: []metrics{{"m": 2}, {"m": 1}, {"m": 20}}},
+		{Name: "b", Samples: []metrics{{"m": 4}, {"m": 2}, {"m": 50}}},
+		{Name: "short", Samples: []metrics{{"m": 9}}},
 	}}}
 	for _, test := range []struct {
 		check check
@@ -162,6 +163,7 @@ func TestVerdict(t *testing.T) {
 		{Case: "none", Metric: "m", AtMost: 1},
 		{Case: "c", Metric: "none", AtMost: 1},
 		{Case: "c", Metric: "m", Over: []string{"none"}, AtMost: 1},
+		{Case: "c", Metric: "m", Over: []string{"short"}, AtMost: 1},
 	} {
 		if _, _, err := c.verdict(cases); err == nil {
 			t.Errorf("%+v: no error", c)
@@ -199,7 +201,7 @@ func TestWriteTable(t *testing.T) {
 	}
 	write("before\n" + tableBegin + "\nold\n" + tableEnd + "\nafter\n")
 	results := []result{{Scenario: "idle", Machine: "two cores, load before 1", Cases: []caseResult{{
-		Name: "connections", Systems: []systemResult{{Name: "chum", Median: metrics{"server kB each": 20}}},
+		Name: "connections", Systems: []systemResult{{Name: "chum", Samples: []metrics{{"server kB each": 20}}}},
 	}}}}
 	var first []byte
 	for range 2 { // the second time changes nothing
@@ -253,8 +255,10 @@ func TestRunStops(t *testing.T) {
 
 // TestRecord holds the size that performance figures speak of.
 func TestRecord(t *testing.T) {
-	p, err := json.Marshal(sampleRecord)
-	if err != nil || len(p) < 80 || len(p) > 150 {
-		t.Errorf("the record has %d bytes of JSON (%v), want about 100", len(p), err)
+	for _, r := range sampleRecords {
+		p, err := json.Marshal(r)
+		if err != nil || len(p) < 80 || len(p) > 170 {
+			t.Fatalf("%s has %d bytes (%v), want about 100", p, len(p), err)
+		}
 	}
 }

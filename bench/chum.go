@@ -85,11 +85,12 @@ func chumWith(name string, trace func(rpc.TraceFrame), look time.Duration) syste
 				bytes: func(ctx context.Context, p []byte) ([]byte, error) { return chumBytes.Call(ctx, peer, p) },
 				sleep: func(ctx context.Context, p []byte) ([]byte, error) { return chumSleep.Call(ctx, peer, p) },
 				typed: func(ctx context.Context) error {
-					r, err := chumTyped.Call(ctx, peer, sampleRecord)
+					i := sample()
+					r, err := chumTyped.Call(ctx, peer, sampleRecords[i])
 					if err != nil {
 						return err
 					}
-					return checkRecord(r)
+					return checkRecord(i, r)
 				},
 				down: func(ctx context.Context, size int64) error {
 					r := rpc.Reader(ctx, peer, chumDown, size)

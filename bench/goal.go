@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"math"
+	"slices"
 )
 
 // A goal is what chum is to reach in a scenario: first, and then.
@@ -11,10 +11,11 @@ type goal struct {
 	First, Then    []check
 }
 
-// A check bounds one of chum's medians, or its ratio to others' in the same case.
+// A check bounds one of chum's medians, or the median of its ratios to another
+// system in the same case, trial by trial: what moves the machine moves both.
 type check struct {
 	Case, Metric string
-	Over         []string // ratio to the highest of these systems; none: the figure itself
+	Over         []string // ratio to that of these systems with the highest median; none: the figure itself
 	AtLeast      float64  // one of these two is set
 	AtMost       float64
 }
@@ -131,22 +132,27 @@ var rawWebSockets = []string{"gobwas/ws", "coder/websocket"}
 
 // verdict evaluates the check: what chum has, and whether that is enough.
 func (c check) verdict(cases []caseResult) (got float64, ok bool, err error) {
-	chum, err := find(cases, c.Case, "chum", c.Metric)
-	if err != nil {
-		return 0, false, err
+	chum := c.figures(cases, "chum")
+	if chum == nil {
+		return 0, false, fmt.Errorf("bench: case %s has no figure %q of chum", c.Case, c.Metric)
 	}
-	got = chum
+	got = median(slices.Clone(chum))
 	if len(c.Over) > 0 {
-		most := math.Inf(-1)
+		var best []float64
 		for _, name := range c.Over {
-			if v, err := find(cases, c.Case, name, c.Metric); err == nil {
-				most = max(most, v)
+			v := c.figures(cases, name)
+			if v != nil && (best == nil || median(slices.Clone(v)) > median(slices.Clone(best))) {
+				best = v
 			}
 		}
-		if math.IsInf(most, -1) || most == 0 {
-			return 0, false, fmt.Errorf("bench: case %s has no figure %q of %v", c.Case, c.Metric, c.Over)
+		if len(best) != len(chum) {
+			return 0, false, fmt.Errorf("bench: case %s lacks figures %q of %v", c.Case, c.Metric, c.Over)
 		}
-		got = chum / most
+		ratios := make([]float64, len(chum))
+		for i := range chum {
+			ratios[i] = chum[i] / best[i]
+		}
+		got = median(ratios)
 	}
 	if c.AtLeast > 0 {
 		return got, got >= c.AtLeast, nil
@@ -154,15 +160,23 @@ func (c check) verdict(cases []caseResult) (got float64, ok bool, err error) {
 	return got, got <= c.AtMost, nil
 }
 
-func find(cases []caseResult, name, system, metric string) (float64, error) {
-	for _, c := range cases {
-		for _, s := range c.Systems {
-			if v, ok := s.Median[metric]; ok && c.Name == name && s.Name == system {
-				return v, nil
+// figures returns a system's figure in each trial; nil if it is not there.
+func (c check) figures(cases []caseResult, system string) (all []float64) {
+	for _, found := range cases {
+		for _, s := range found.Systems {
+			if found.Name != c.Case || s.Name != system {
+				continue
+			}
+			for _, m := range s.Samples {
+				v, ok := m[c.Metric]
+				if !ok {
+					return nil
+				}
+				all = append(all, v)
 			}
 		}
 	}
-	return 0, fmt.Errorf("bench: case %s has no figure %q of %s", name, metric, system)
+	return all
 }
 
 // wants says the bound in words.

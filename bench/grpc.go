@@ -27,24 +27,27 @@ var (
 	grpcProto = grpcSystem("grpc-go", nil,
 		func(p []byte) *wrapperspb.BytesValue { return &wrapperspb.BytesValue{Value: p} },
 		(*wrapperspb.BytesValue).GetValue,
-		&typepb.Field{
-			Kind: typepb.Field_Kind(sampleRecord.Kind), Number: sampleRecord.Number, Name: sampleRecord.Name,
-			TypeUrl: sampleRecord.TypeURL, Packed: sampleRecord.Packed, JsonName: sampleRecord.JSONName, DefaultValue: sampleRecord.Default,
+		func(r *Record) *typepb.Field {
+			return &typepb.Field{
+				Kind: typepb.Field_Kind(r.Kind), Number: r.Number, Name: r.Name,
+				TypeUrl: r.TypeURL, Packed: r.Packed, JsonName: r.JSONName, DefaultValue: r.Default,
+			}
 		},
 		func(f *typepb.Field) { f.Number++ },
 		func(f *typepb.Field) Record {
 			return Record{int32(f.Kind), f.Number, f.Name, f.TypeUrl, f.Packed, f.JsonName, f.DefaultValue}
 		})
-	grpcJSON = grpcSystem("grpc-go, JSON codec", jsonCodec{}, rawOf, rawIs, &sampleRecord,
+	grpcJSON = grpcSystem("grpc-go, JSON codec", jsonCodec{}, rawOf, rawIs,
+		func(r *Record) *Record { return r },
 		func(r *Record) { r.Number++ },
 		func(r *Record) Record { return *r })
-	grpcRaw = grpcSystem("grpc-go, raw codec", rawCodec{}, rawOf, rawIs, &Record{}, nil, nil)
+	grpcRaw = grpcSystem("grpc-go, raw codec", rawCodec{}, rawOf, rawIs, nil, func(*Record) {}, nil)
 )
 
 // grpcSystem is grpc-go with a codec (nil: protobuf), a message B for bytes and a
 // message T for the Record.
 func grpcSystem[B, T any](name string, codec encoding.CodecV2, wrap func([]byte) *B, unwrap func(*B) []byte,
-	sample *T, bump func(*T), value func(*T) Record,
+	message func(*Record) *T, bump func(*T), value func(*T) Record,
 ) system {
 	echo := func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		in := new(B)
@@ -153,12 +156,16 @@ func grpcSystem[B, T any](name string, codec encoding.CodecV2, wrap func([]byte)
 			close: func() { conn.Close() },
 		}
 		if value != nil {
+			var messages []*T // made before, as in all systems
+			for i := range sampleRecords {
+				messages = append(messages, message(&sampleRecords[i]))
+			}
 			c.typed = func(ctx context.Context) error {
-				out := new(T)
-				if err := conn.Invoke(ctx, "/bench.Bench/Typed", sample, out); err != nil {
+				i, out := sample(), new(T)
+				if err := conn.Invoke(ctx, "/bench.Bench/Typed", messages[i], out); err != nil {
 					return err
 				}
-				return checkRecord(value(out))
+				return checkRecord(i, value(out))
 			}
 		}
 		return c, nil

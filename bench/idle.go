@@ -9,7 +9,7 @@ var idleScenario = scenario{
 	name:  "idle",
 	title: "idle connections",
 	cases: []benchCase{{
-		name: "connections", rounds: 3, systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS"},
+		name: "connections", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS"},
 		columns: []string{"server kB each", "client kB each"},
 		run:     idle,
 	}},

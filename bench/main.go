@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		out     = flags.String("out", "results", "directory for the results, one .txt and one .json a scenario; empty: none")
 		file    = flags.String("json", "", "file for all results of this run as one JSON array")
 		readme  = flags.String("readme", "", "file whose table is generated, beside the README.md in -out")
-		profile = flags.String("profile", "", "directory for a CPU profile of each process's measured part in the first round")
+		profile = flags.String("profile", "", "directory for CPU and allocation profiles of each process in the first round")
 		again   = flags.Bool("table", false, "measure nothing, generate the tables from the results in -out")
 		must    = flags.Bool("must", false, "exit with 3 if a goal of the first column is missed")
 	)

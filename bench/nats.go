@@ -43,7 +43,7 @@ var natsSystem = system{
 					return
 				}
 				r.Number++
-				if p, err := json.Marshal(r); err == nil {
+				if p, err := json.Marshal(&r); err == nil {
 					_ = m.Respond(p)
 				}
 			},
@@ -78,7 +78,8 @@ var natsSystem = system{
 			bytes: call("bytes"),
 			sleep: call("sleep"),
 			typed: func(ctx context.Context) error {
-				p, err := json.Marshal(sampleRecord)
+				i := sample()
+				p, err := json.Marshal(&sampleRecords[i])
 				if err != nil {
 					return err
 				}
@@ -89,7 +90,7 @@ var natsSystem = system{
 				if err := json.Unmarshal(p, &r); err != nil {
 					return err
 				}
-				return checkRecord(r)
+				return checkRecord(i, r)
 			},
 			down: func(ctx context.Context, size int64) error {
 				return natsTransfer(ctx, conn, "pull", size, func(n int64) []byte { return rawMessage(rawDown, n) },

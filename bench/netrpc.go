@@ -32,11 +32,11 @@ var netRPC = system{
 			bytes: call("Bench.Bytes"),
 			sleep: call("Bench.Sleep"),
 			typed: func(context.Context) error {
-				var r Record
-				if err := c.Call("Bench.Typed", &sampleRecord, &r); err != nil {
+				i, r := sample(), Record{}
+				if err := c.Call("Bench.Typed", &sampleRecords[i], &r); err != nil {
 					return err
 				}
-				return checkRecord(r)
+				return checkRecord(i, r)
 			},
 			close: func() { c.Close() },
 		}, nil

@@ -24,7 +24,7 @@ type job struct {
 	System, Scenario, Case string
 	Addr                   string        // the server's, for the client
 	Limit                  time.Duration // for the whole process
-	Profile                string        // if set, write a CPU profile of the measured part there
+	Profile                string        // if set, CPU and allocation profiles go to files whose names begin so
 	Size                   sizes
 }
 
@@ -249,7 +249,7 @@ func (l *lab) obey(o order, role string) (used usage, err error) {
 			return usage{}, err
 		}
 		if l.Profile != "" {
-			if l.profile, err = os.Create(l.Profile + "-" + role + ".pprof"); err != nil {
+			if l.profile, err = os.Create(l.Profile + "-" + role + ".cpu.pprof"); err != nil {
 				return usage{}, err
 			}
 			if err := pprof.StartCPUProfile(l.profile); err != nil {
@@ -260,11 +260,20 @@ func (l *lab) obey(o order, role string) (used usage, err error) {
 	case orderStop:
 		if used, err = readUsage(); err == nil && l.profile != nil {
 			pprof.StopCPUProfile()
-			err, l.profile = l.profile.Close(), nil
+			err, l.profile = errors.Join(l.profile.Close(), l.profileAllocs(role)), nil
 		}
 		return used, err
 	}
 	return usage{}, fmt.Errorf("bench: unknown order %q", o)
+}
+
+// profileAllocs writes what was allocated where since the process began.
+func (l *lab) profileAllocs(role string) error {
+	f, err := os.Create(l.Profile + "-" + role + ".allocs.pprof")
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // ask has the server carry out an order, through the parent.

@@ -73,11 +73,11 @@ func (r *result) print(w io.Writer) {
 		fmt.Fprintf(w, "\n%s, medians of %d\n", found.Name, len(found.Systems[0].Samples))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintf(t, "\t%s\tleast .. most\tchum to it\t%s\t\n", c.columns[0], strings.Join(c.columns[1:], "\t"))
-		chum, _ := find(r.Cases, found.Name, "chum", c.columns[0])
+		chum := found.Systems[0]
 		for _, s := range found.Systems {
 			low, high := s.spread(c.columns[0])
 			fmt.Fprintf(t, "%s\t%s\t%s .. %s\t%s\t", s.Name, number(s.Median[c.columns[0]]), number(low), number(high),
-				ratio(chum, s.Median[c.columns[0]]))
+				chum.to(s, c.columns[0]))
 			for _, name := range c.columns[1:] {
 				fmt.Fprintf(t, "%s\t", number(s.Median[name]))
 			}
@@ -134,11 +134,12 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-func ratio(a, b float64) string {
-	if a == 0 || b == 0 {
+// to is the ratio of a figure to another system's, if s is chum.
+func (s systemResult) to(other systemResult, name string) string {
+	if s.Name != "chum" || other.Median[name] == 0 {
 		return "-"
 	}
-	return number(a/b) + "x"
+	return number(s.Median[name]/other.Median[name]) + "x"
 }
 
 // save writes the result to dir, once to read and once raw.
@@ -259,8 +260,7 @@ func (c check) row(g goal, cases []caseResult, first, then string) string {
 	if err == nil {
 		figure = number(got)
 		if len(c.Over) > 0 {
-			chum, _ := find(cases, c.Case, "chum", c.Metric)
-			figure += fmt.Sprintf("x (%s %s)", number(chum), c.Metric)
+			figure += fmt.Sprintf("x (%s %s)", number(median(c.figures(cases, "chum"))), c.Metric)
 		}
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", g.What, c.Case, first, then, figure)

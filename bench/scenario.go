@@ -21,7 +21,7 @@ type benchCase struct {
 	systems []string // by name, chum first
 	columns []string // the metrics shown; the first is the one compared
 	pin     bool     // both processes on one CPU, the same
-	rounds  int      // at most; 0 for as many as asked
+	times   int      // trials of each system a round; 0 stands for 1
 	run     func(ctx context.Context, l *lab, s system) (metrics, error)
 }
 
@@ -81,13 +81,12 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 	}
 	for round := range size.Rounds {
 		for i, c := range s.cases {
-			if c.rounds > 0 && round >= c.rounds {
-				continue
-			}
-			for k, name := range c.systems {
+			for n := range max(1, c.times) * len(c.systems) {
+				k := n % len(c.systems)
+				name := c.systems[k]
 				fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, size.Rounds, name)
 				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
-				if profile != "" && round == 0 {
+				if profile != "" && round == 0 && n < len(c.systems) {
 					j.Profile = profile + "/" + strings.Join([]string{fileName(name), s.name, fileName(c.name)}, "-")
 				}
 				m, err := trial(ctx, j, c.pin)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 )
 
 // A system is one implementation under measurement: chum or a peer.
@@ -24,7 +25,7 @@ type system struct {
 // the system is oneAtATime.
 type client struct {
 	bytes func(ctx context.Context, p []byte) ([]byte, error) // the server answers with p
-	typed func(ctx context.Context) error                     // the server answers sampleRecord with its number plus one
+	typed func(ctx context.Context) error                     // the server answers one of sampleRecords with its number plus one
 	sleep func(ctx context.Context, p []byte) ([]byte, error) // as bytes, after handlerSleep
 	down  func(ctx context.Context, size int64) error         // size bytes come from the server
 	up    func(ctx context.Context, size int64) error         // size bytes go to the server, which says how many came
@@ -47,7 +48,7 @@ func systemNamed(name string) (system, error) {
 	return systems[i], nil
 }
 
-// A Record is the struct value of the typed calls (exported for net/rpc): about 120 bytes of JSON.
+// A Record is the struct value of the typed calls (exported for net/rpc): about 150 bytes of JSON.
 // In protobuf it is google.protobuf.Field (see grpc.go), which has these fields
 // and generated code that everybody has.
 type Record struct {
@@ -60,17 +61,28 @@ type Record struct {
 	Default  string `json:"default"`
 }
 
-var sampleRecord = Record{
-	Kind: 9, Number: 41, Name: "display_name", TypeURL: "example.org/person",
-	Packed: true, JSONName: "displayName", Default: "nobody",
-}
+// sampleRecords are what typed calls send, one after the other. Their strings
+// differ, so that a codec's cache of strings does not help more than it would.
+var sampleRecords = func() (all [1024]Record) {
+	for i := range all {
+		all[i] = Record{
+			Kind: 9, Number: int32(i), Name: fmt.Sprintf("display_name_%d", i), TypeURL: fmt.Sprintf("example.org/%d", i),
+			Packed: true, JSONName: fmt.Sprintf("displayName%d", i), Default: fmt.Sprintf("nobody %d", i),
+		}
+	}
+	return all
+}()
 
-// checkRecord says whether r is what the server makes of sampleRecord.
-func checkRecord(r Record) error {
-	want := sampleRecord
-	want.Number++
-	if r != want {
-		return fmt.Errorf("bench: the typed call answered %+v, want %+v", r, want)
+var nextSample atomic.Uint32
+
+// sample chooses from sampleRecords.
+func sample() int { return int(nextSample.Add(1)) % len(sampleRecords) }
+
+// checkRecord says whether r is what the server makes of sampleRecords[i].
+func checkRecord(i int, r Record) error {
+	r.Number--
+	if r != sampleRecords[i] {
+		return fmt.Errorf("bench: the typed call answered %+v with its number plus one, want %+v", r, sampleRecords[i])
 	}
 	return nil
 }
