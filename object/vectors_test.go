@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc"
+
 	"github.com/chumsync/chum/object"
 )
 
@@ -22,6 +24,7 @@ const vectorsFile = "../spec/vectors/object.json"
 // how to read them.
 type vectors struct {
 	Chunking  string           `json:"chunking"`
+	Gear      []string         `json:"gear_hex"`
 	Hashes    []hashVector     `json:"hashes"`
 	Trees     []treeVector     `json:"trees"`
 	Malformed []malformed      `json:"malformed"`
@@ -100,6 +103,9 @@ func stream(seed string, n int) []byte {
 func makeVectors(t *testing.T) vectors {
 	s := object.NewMemory()
 	v := vectors{Chunking: object.Chunking}
+	for _, g := range fastcdc.G {
+		v.Gear = append(v.Gear, fmt.Sprintf("%016x", g))
+	}
 	for _, data := range []string{"", "abc", "hello, world\n", "\x00", "\xff\xfe"} {
 		v.Hashes = append(v.Hashes, hashVector{hex.EncodeToString([]byte(data)), object.Sum([]byte(data))})
 	}
@@ -224,7 +230,7 @@ func TestVectors(t *testing.T) {
 	}
 	var read vectors
 	noError(t, json.Unmarshal(written, &read))
-	if len(read.Hashes) < 5 || len(read.Trees) < 5 || len(read.Malformed) < 17 || len(read.Files) < 6 || len(read.Large) < 2 || len(read.Refs) < 5 || len(read.Names) < 20 {
+	if len(read.Gear) != 256 || len(read.Hashes) < 5 || len(read.Trees) < 5 || len(read.Malformed) < 17 || len(read.Files) < 6 || len(read.Large) < 2 || len(read.Refs) < 5 || len(read.Names) < 20 {
 		t.Error("vectors are missing")
 	}
 	for _, v := range read.Refs {
