@@ -332,8 +332,9 @@ func TestImportBatches(t *testing.T) {
 		noError(t, err)
 		n++
 	}
-	if n < 2400+120+120+10 {
-		t.Errorf("walked %d objects", n)
+	// The chunks of the long file but its last are one object.
+	if want := 2400 + 2*120 + 1 + 1 + 2; n != want {
+		t.Errorf("walked %d objects, want %d", n, want)
 	}
 	for limit := range 4 { // 20 MiB need more
 		failing := &countingStore{Memory: object.NewMemory(), t: t, limit: limit + 1}
@@ -416,4 +417,33 @@ func (r *endless) Read(p []byte) (int, error) {
 	n, _ := r.rand.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
 	return n, nil
+}
+
+// What vanishes while its directory is read is skipped and reported.
+func TestImportVanishing(t *testing.T) {
+	dir := t.TempDir()
+	const files = 200
+	for i := range files {
+		noError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), fmt.Append(nil, i), 0o644))
+	}
+	s, skipped, removed := object.NewMemory(), 0, false
+	root := must[object.Link](t)(object.Import(t.Context(), s, dir, &object.ImportOptions{
+		Progress: func(object.Progress) {
+			if !removed {
+				removed = true
+				for i := range files {
+					noError(t, os.Remove(filepath.Join(dir, fmt.Sprint(i))))
+				}
+			}
+		},
+		Skipped: func(path, reason string) {
+			skipped++
+			if filepath.Dir(path) != dir || reason != "it vanished meanwhile" {
+				t.Errorf("skipped %s: %s", path, reason)
+			}
+		},
+	}))
+	if names := entryNames(t, s, root); len(names)+skipped != files || skipped < files/2 {
+		t.Errorf("imported %d files and skipped %d, there were %d", len(names), skipped, files)
+	}
 }
