@@ -28,6 +28,9 @@ func NewClient(peer *rpc.Peer) *Client { return &Client{peer: peer} }
 
 // Get returns the bytes of an object, whose hash it has checked.
 func (c *Client) Get(ctx context.Context, h object.Hash) ([]byte, error) {
+	if h.IsZero() {
+		return nil, fmt.Errorf("%w: the zero hash names no object", object.ErrNotFound)
+	}
 	data, err := GetObject.Call(ctx, c.peer, h)
 	if err == nil && object.Sum(data) != h {
 		err = wrong("the bytes that came are not those of the object")
@@ -98,6 +101,9 @@ func (c *Client) Put(ctx context.Context, objects ...[]byte) ([]object.Hash, err
 
 // Ref returns a ref of the other side by its name.
 func (c *Client) Ref(ctx context.Context, name string) (object.Ref, error) {
+	if err := object.CheckName(name); err != nil {
+		return object.Ref{}, err
+	}
 	ref, err := GetRef.Call(ctx, c.peer, name)
 	if err == nil && ref.Name != name {
 		err = wrong("the ref that came is named %q", ref.Name)
@@ -131,6 +137,9 @@ func (c *Client) Refs(ctx context.Context) iter.Seq2[object.Ref, error] {
 // SetRef sets a ref at the other side, if it follows the version that is there and everything
 // beneath its root is there.
 func (c *Client) SetRef(ctx context.Context, ref object.Ref) error {
+	if err := ref.Validate(); err != nil {
+		return err
+	}
 	_, err := SetRef.Call(ctx, c.peer, ref)
 	return fromWire("setting ref "+ref.Name, err)
 }

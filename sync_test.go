@@ -1,7 +1,6 @@
 package chum_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -60,7 +59,6 @@ func (s *side) put(t *testing.T, name string, files map[string]string) object.Re
 	}
 	ref, err := s.Ref(t.Context(), name)
 	if err != nil {
-		ref = object.Ref{Name: name}
 		ref = object.Ref{Name: name, Root: root, Changed: time.Now()}
 	} else {
 		ref = ref.Next(root, time.Now())
@@ -153,20 +151,74 @@ func TestSyncConflict(t *testing.T) {
 	}
 }
 
-func TestSyncWithoutWriting(t *testing.T) {
-	ca, cb := wire.Pipe()
-	server, client := object.NewMemory(), object.NewMemory()
-	sp := rpc.NewPeer(cb, chum.NewSync(server).Services(rpc.Public, chum.Closed), nil)
-	cp := rpc.NewPeer(ca, nil, nil)
-	defer sp.Close()
-	defer cp.Close()
-	c := chum.NewClient(cp)
-	if _, err := c.Put(t.Context(), []byte("x")); rpc.CodeOf(err) != rpc.PermissionDenied || rpc.ExecutedOf(err) != rpc.No {
-		t.Error(err)
+// A change that is made while a sync runs is not overwritten: the version that was compared is
+// no longer there.
+func TestSyncMeetsChange(t *testing.T) {
+	a, b := sides(t)
+	a.put(t, "x", tree(3, "one"))
+	a.run(t, chum.Plan{})
+	a.put(t, "x", tree(3, "two"))
+	plan := chum.Plan{Progress: func(p chum.Progress) {
+		if p.Action == chum.Pushed {
+			b.put(t, "x", tree(3, "three"))
+		}
+	}}
+	_, err := a.sync.Run(t.Context(), a.peer, plan)
+	if !errors.Is(err, object.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
 	}
-	if _, err := c.Get(t.Context(), object.Sum([]byte("x"))); !errors.Is(err, object.ErrNotFound) {
-		t.Error(err)
+}
+
+func TestSyncDirections(t *testing.T) {
+	a, b := sides(t)
+	a.put(t, "mine", tree(3, "a"))
+	b.put(t, "theirs", tree(3, "b"))
+	action := func(plan chum.Plan) map[string]chum.Action {
+		m := make(map[string]chum.Action)
+		for _, s := range a.run(t, plan).Steps {
+			m[s.Name] = s.Action
+		}
+		return m
 	}
-	_ = client
-	_ = context.Background
+	if got := action(chum.Plan{DryRun: true}); got["mine"] != chum.Pushed || got["theirs"] != chum.Pulled {
+		t.Errorf("dry run: %v", got)
+	}
+	if _, err := a.Ref(t.Context(), "theirs"); err == nil {
+		t.Error("a dry run set a ref")
+	}
+	if got := action(chum.Plan{Direction: chum.Pull}); got["mine"] != chum.Behind || got["theirs"] != chum.Pulled {
+		t.Errorf("pull: %v", got)
+	}
+	if _, err := b.Ref(t.Context(), "mine"); err == nil {
+		t.Error("a pull changed the other side")
+	}
+	if got := action(chum.Plan{Direction: chum.Push}); got["mine"] != chum.Pushed || got["theirs"] != chum.Same {
+		t.Errorf("push: %v", got)
+	}
+	if _, err := a.sync.Run(t.Context(), a.peer, chum.Plan{Names: []string{"nobody"}}); !errors.Is(err, object.ErrNotFound) {
+		t.Errorf("unknown name: %v", err)
+	}
+}
+
+// Two sides that made the same content apart are the same, and the next change goes over.
+func TestSyncSameContentMadeApart(t *testing.T) {
+	a, b := sides(t)
+	a.put(t, "x", tree(3, "same"))
+	b.put(t, "x", tree(3, "same"))
+	if s := a.run(t, chum.Plan{}).Steps[0]; s.Action != chum.Same {
+		t.Errorf("%+v", s)
+	}
+	b.put(t, "x", tree(3, "next"))
+	if s := a.run(t, chum.Plan{}).Steps[0]; s.Action != chum.Pulled {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	a, b := sides(t)
+	b.put(t, "x", tree(1, "x"))
+	s, err := chum.NewClient(a.peer).Status(t.Context())
+	if err != nil || s.Refs != 1 || s.Version != chum.Version || s.Connection.In.Open != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
