@@ -91,7 +91,7 @@ func (r *byteReader) fetch() error {
 
 func (r *byteReader) Close() error {
 	if r.call != nil {
-		r.call.cancel(context.Canceled)
+		r.call.leave()
 	}
 	return nil
 }

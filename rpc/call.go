@@ -18,7 +18,6 @@ type call struct {
 	promise bool          // done is closed, and the call never used again; else it gets one token
 	due     time.Duration // when the default timeout is over (on the peer's clock); 0: none
 	batch   uint64        // the line's batch that holds the request
-	sent    bool          // the request was queued for a batch
 
 	form  wire.Form // the answer
 	value []byte
@@ -167,14 +166,18 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	head = binary.AppendUvarint(head, 0) // no metadata
 	head = binary.AppendUvarint(head, uint64(len(c.method)))
 	head = append(head, c.method...)
-	f := wire.Frame{Kind: wire.Request, Form: form, Own: true, ID: c.id}
-	if len(args) < bulkFrom {
-		p.line.head(f, len(head)+len(args))
-		p.line.out = append(append(p.line.out, head...), args...)
-		c.sent, c.batch = true, p.line.batch
-		return nil
+	// Even if the arguments are long, the request goes with the calls: ids must count up on the
+	// wire. Only what follows it is bulk.
+	f := wire.Frame{Kind: wire.Request, Form: form, Own: true, ID: c.id, Long: len(args) >= bulkFrom}
+	if f.Long {
+		head = binary.AppendUvarint(head, uint64(len(args)))
+		p.line.sent += uint64(len(head))
+		c.flow().setValue(f, args)
+		args = nil
 	}
-	c.flow().setValue(f, append([]byte(nil), head...), args)
+	p.line.head(f, len(head)+len(args))
+	p.line.out = append(append(p.line.out, head...), args...)
+	c.batch = p.line.batch
 	return nil
 }
 
@@ -191,6 +194,8 @@ func (c *call) admit(args int) error {
 		return errClosedHere()
 	case p.goneAway:
 		return failure(Unavailable, No, "rpc: %s: not sent: the other side is shutting down", c.method)
+	case len(p.line.out) > queueLimit:
+		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d bytes wait already, and the other side takes none", c.method, len(p.line.out))
 	case !p.helloSeen:
 		return nil
 	case len(p.calls) >= limits.Calls:
@@ -202,12 +207,10 @@ func (c *call) admit(args int) error {
 	return nil
 }
 
-// executed tells what is known of a call that is being given up. With p.mu held.
+// executed tells what is known of a call that is being given up: whether the request, and all
+// of its arguments, can have got out. With p.mu held.
 func (c *call) executed() Executed {
-	switch {
-	case c.sent && c.batch < c.p.line.batch: // the batch it is in was taken
-	case !c.sent && c.out != nil && c.out.begun:
-	default:
+	if c.batch == c.p.line.batch || c.out != nil && c.out.arguments() {
 		return No
 	}
 	return Maybe
@@ -224,15 +227,15 @@ func (c *call) cancel(why error) {
 	p.mu.Unlock()
 }
 
-// giveUp settles an open call and tells the other side, if it has heard of it. With p.mu held.
+// giveUp settles an open call and tells the other side. With p.mu held.
 func (p *Peer) giveUp(c *call, e *Error) {
-	if c.sent || c.out != nil && c.out.begun {
-		// The request may still lie in the line's buffer; the cancel comes right behind it.
-		if e.Executed == No {
+	if e.Executed == No {
+		e.Executed = c.executed()
+		if c.batch == p.line.batch { // the request goes out yet, and the cancel right behind it
 			e.Executed = Maybe
 		}
-		p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
 	}
+	p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
 	p.settle(c, e)
 }
 

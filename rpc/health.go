@@ -15,6 +15,9 @@ const (
 	helloTime = 10 * time.Second
 	pongTime  = 10 * time.Second
 	writeTime = 10 * time.Second
+	// ackTime is how long it may acknowledge nothing of the bulk it was sent. That is longer,
+	// since bulk may be slow to arrive: this is a window's quarter at 35 kbit/s.
+	ackTime = 30 * time.Second
 	// expireEvery bounds how often the open calls are searched for those whose time is over.
 	expireEvery = 100 * time.Millisecond
 	// idleWorkers is how long a worker is kept that has nothing to do.
@@ -37,6 +40,7 @@ type health struct {
 	pongBy    time.Duration // when to give up; 0: no ping is out
 	greetBy   time.Duration
 	writeBy   time.Duration // when a write has taken too long; 0: none is under way
+	ackBy     time.Duration // when to give up waiting for an ack; 0: no mark is out
 	roundTrip time.Duration
 }
 
@@ -67,6 +71,22 @@ func (h *health) writing() {
 	h.wakeBy(h.writeBy)
 }
 func (h *health) written() { h.writeBy = 0 }
+
+// marking notes that an ack is asked for, acknowledged that one came and whether it was for
+// the last mark.
+func (h *health) marking() {
+	if h.ackBy == 0 {
+		h.ackBy = h.now() + ackTime
+		h.wakeBy(h.ackBy)
+	}
+}
+
+func (h *health) acknowledged(last bool) {
+	h.ackBy = 0
+	if !last {
+		h.marking()
+	}
+}
 
 // heard notes that a message came.
 func (h *health) heard() { h.heardAny = true }
@@ -128,6 +148,7 @@ func (p *Peer) tick() {
 	}
 	due(h.greetBy)
 	due(h.writeBy)
+	due(h.ackBy)
 	due(h.pongBy)
 	if h.pongBy == 0 {
 		due(h.nextPing)
@@ -150,6 +171,8 @@ func (h *health) dead(now time.Duration) error {
 		return errors.New("the other side gave no sign of life for 10 s after a ping")
 	case h.writeBy > 0 && now >= h.writeBy:
 		return errors.New("the other side took nothing of a message for 10 s")
+	case h.ackBy > 0 && now >= h.ackBy:
+		return errors.New("the other side acknowledged nothing of what it was sent for 30 s")
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ func (p *Peer) greet(f wire.Frame) error {
 		return fmt.Errorf("the other side (%s) speaks version %d of the protocol, this one version %d: update the older", h.Agent, h.Version, Version)
 	case l.Calls < 0 || l.Streams < 0 || l.Value < 0 || l.Window < 0:
 		return errors.New("malformed hello: a limit is negative")
+	case l.Window > maxCredit:
+		return fmt.Errorf("malformed hello: a window of %d bytes; %d are allowed", l.Window, maxCredit)
 	}
 	if len(h.Agent) > maxName {
 		h.Agent = h.Agent[:maxName]
@@ -64,6 +66,7 @@ func (p *Peer) greet(f wire.Frame) error {
 	for _, c := range p.calls { // those that already wait to be sent
 		if c.out != nil {
 			c.out.credit += int64(l.Window)
+			c.out.signal()
 		}
 	}
 	p.health.ping(p)

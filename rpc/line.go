@@ -27,6 +27,12 @@ const (
 	// messageLimit is where queued frames are cut into another message: the least that every
 	// peer accepts.
 	messageLimit = 256 << 10
+	// owedLimit is how many bytes of control frames that the other side caused (pongs, refusals,
+	// credit) may wait for it to read them, beside an answer for each call it may have open. Who
+	// lets more pile up asks without listening, and is cut.
+	owedLimit = 1 << 20
+	// queueLimit is how many bytes may wait before calls made here are refused.
+	queueLimit = 32 << 20
 	// keepBuffer is the largest buffer that an idle connection keeps.
 	keepBuffer = 4 << 10
 )
@@ -36,6 +42,7 @@ type line struct {
 	said  bool   // our hello was taken
 	open  bool   // the other side's hello is here: everything may go out
 	out   []byte // frames of calls and control, whole, in order
+	owed  int    // bytes of out that the other side caused
 	cuts  []int  // where out must be cut so that no message is too long
 	spare []byte // the buffer written last, to be filled next
 	last  []byte // the bye: sent alone, then the connection is closed
@@ -55,6 +62,12 @@ func (l *line) control(f wire.Frame) {
 	l.out = append(l.out, f.Payload...)
 }
 
+// owe queues a control frame that the other side caused.
+func (l *line) owe(f wire.Frame) {
+	l.owed += wire.MaxHead + len(f.Payload)
+	l.control(f)
+}
+
 // head queues the head of a frame whose payload of n bytes the caller then appends to out.
 func (l *line) head(f wire.Frame, n int) {
 	start := 0
@@ -67,9 +80,13 @@ func (l *line) head(f wire.Frame, n int) {
 	l.out = wire.AppendHead(l.out, f, n)
 }
 
-// lastWord drops what is queued and leaves only the bye.
+// drop lets go of all that is queued: the connection ends.
+func (l *line) drop() {
+	l.out, l.cuts, l.ready, l.spare, l.owed = nil, nil, nil, nil, 0
+}
+
+// lastWord queues the bye.
 func (l *line) lastWord(body errorBody) {
-	l.out, l.cuts, l.ready = nil, nil, nil
 	p, _ := json.Marshal(body)
 	l.last = wire.Append(nil, wire.Frame{Kind: wire.Bye, Payload: p})
 }
@@ -106,7 +123,7 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 		return nil, nil
 	}
 	msg, cuts = l.out, l.cuts
-	l.out, l.spare, l.cuts = l.spare[:0], nil, nil
+	l.out, l.spare, l.cuts, l.owed = l.spare[:0], nil, nil, 0
 	l.batch++
 	if l.ackDue {
 		l.ackDue = false
@@ -126,7 +143,12 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	}
 	if l.sent-l.marked >= connWindow/4 {
 		l.marked = l.sent
+		p.health.marking()
 		msg = wire.Append(msg, wire.Frame{Kind: wire.Mark})
+	}
+	if len(msg) == 0 { // all that was ready had ended meanwhile
+		l.spare = msg
+		return nil, nil
 	}
 	return msg, cuts
 }
@@ -167,6 +189,7 @@ func (p *Peer) write(once bool) {
 		msg, cuts := p.line.take(p)
 		if msg == nil {
 			p.line.busy = false
+			p.checkDrained()
 			p.mu.Unlock()
 			return
 		}
@@ -174,6 +197,9 @@ func (p *Peer) write(once bool) {
 		p.mu.Unlock()
 
 		n, err := p.writeMessages(msg, cuts)
+		if err != nil {
+			p.lost(err)
+		}
 		if bye || err != nil {
 			p.conn.Close() // the read loop ends, and the peer with it
 		}
@@ -187,6 +213,7 @@ func (p *Peer) write(once bool) {
 		}
 		if err != nil || !p.line.pending() {
 			p.line.busy = err != nil // a broken line is never idle again
+			p.checkDrained()
 			p.mu.Unlock()
 			return
 		}

@@ -98,7 +98,7 @@ type Peer struct {
 
 	servings   map[uint64]*serving // the other side's calls that are open
 	lastServed uint64
-	running    int // handlers that have not returned
+	running    int // slots taken by them, and by handlers that have not returned
 	streaming  int // those among them that stream
 	idle       []*worker
 
@@ -201,9 +201,9 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 	return errors.Join(err, p.Close())
 }
 
-// checkDrained tells Shutdown when the last open call has gone.
+// checkDrained tells Shutdown when the last open call has gone and its answer is written.
 func (p *Peer) checkDrained() {
-	if p.draining && len(p.calls) == 0 && p.running == 0 && !closed(p.drained) {
+	if p.draining && len(p.calls) == 0 && p.running == 0 && !p.line.busy && !p.line.pending() && !closed(p.drained) {
 		close(p.drained)
 	}
 }
@@ -244,6 +244,7 @@ func (p *Peer) end(lost *Error, why error, bye *errorBody) {
 	}
 	p.idle = nil
 	p.checkDrained()
+	p.line.drop()
 	p.ending = bye != nil
 	if p.ending {
 		p.line.lastWord(*bye)

@@ -19,8 +19,11 @@ func (p *Peer) receive(msg []byte) error {
 	p.stats.Received.Messages++
 	p.health.heard()
 	p.mu.Unlock()
-	if len(msg) == 0 {
+	switch {
+	case len(msg) == 0:
 		return fmt.Errorf("%w: an empty message", wire.ErrFrame)
+	case len(msg) > wire.MaxMessage:
+		return fmt.Errorf("%w: a message of %d bytes; %d are allowed", wire.ErrFrame, len(msg), wire.MaxMessage)
 	}
 	for len(msg) > 0 {
 		f, rest, err := wire.Next(msg)
@@ -52,6 +55,9 @@ func (p *Peer) frame(f wire.Frame) error {
 	if !p.helloSeen {
 		return p.greet(f)
 	}
+	if limit := owedLimit + p.opt.MaxCalls*bulkFrom; p.line.owed > limit {
+		return fmt.Errorf("%d bytes of answers wait for it and it takes none; %d may", p.line.owed, limit)
+	}
 	if f.Bulk() {
 		p.line.received += uint64(len(f.Payload))
 	}
@@ -73,12 +79,12 @@ func (p *Peer) frame(f wire.Frame) error {
 	case wire.Mark:
 		p.line.ackDue = true
 	case wire.Ack:
-		return p.line.acknowledged(f.Payload)
+		return p.acknowledged(f.Payload)
 	case wire.Ping:
 		if len(f.Payload) > 8 {
 			return fmt.Errorf("a ping of %d bytes; 8 are allowed", len(f.Payload))
 		}
-		p.line.control(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
+		p.line.owe(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
 	case wire.Pong:
 		p.health.pong(f.Payload)
 	case wire.GoAway:
@@ -148,7 +154,7 @@ func (p *Peer) request(f wire.Frame) error {
 	if !f.Long {
 		p.accept(s)
 		s.takeArgs(rest)
-		p.run(s)
+		p.begin(s)
 		return nil
 	}
 	whole, err := s.beginLong(f, rest)
@@ -205,9 +211,9 @@ func (p *Peer) admit(s *serving, method []byte) *Error {
 	case s.service.mode != s.mode:
 		return failure(InvalidArgument, No, "%s is a %s, it was called as a %s", method, s.service.mode, s.mode)
 	case p.running >= p.opt.MaxCalls:
-		return failure(ResourceExhausted, No, "%d calls are running, no more are taken at once", p.running)
+		return failure(ResourceExhausted, No, "%d calls are open, no more are taken at once", p.running)
 	case s.mode != 0 && p.streaming >= p.opt.MaxStreams:
-		return failure(ResourceExhausted, No, "%d streams are running, no more are taken at once", p.streaming)
+		return failure(ResourceExhausted, No, "%d streams are open, no more are taken at once", p.streaming)
 	}
 	return nil
 }
@@ -239,6 +245,12 @@ func (s *serving) takeArgs(b []byte) {
 // wholeArgs runs a call whose long arguments have come.
 func (p *Peer) wholeArgs(s *serving) {
 	s.args, s.longArg, s.long = s.long.buf, s.long.total, nil
+	p.begin(s)
+}
+
+// begin gives a call to its handler.
+func (p *Peer) begin(s *serving) {
+	s.busy = true
 	p.run(s)
 }
 
@@ -364,12 +376,16 @@ func (p *Peer) wholeValue(x *exchange) {
 }
 
 // acknowledged takes in how many bulk bytes the other side has.
-func (l *line) acknowledged(payload []byte) error {
+func (p *Peer) acknowledged(payload []byte) error {
+	l := &p.line
 	n, rest, err := wire.Uvarint(payload)
 	if err != nil || len(rest) > 0 || n > l.sent || n < l.acked {
 		return fmt.Errorf("it acknowledged %d bytes; %d were sent, %d acknowledged before", n, l.sent, l.acked)
 	}
-	l.acked = n
+	if n > l.acked {
+		l.acked = n
+		p.health.acknowledged(n >= l.marked)
+	}
 	return nil
 }
 
@@ -378,6 +394,9 @@ func (p *Peer) otherLeaves(payload []byte) error {
 	last, rest, err := wire.Uvarint(payload)
 	if err != nil || len(rest) > 0 {
 		return fmt.Errorf("malformed goaway")
+	}
+	if p.goneAway {
+		return p.strike("a second goaway")
 	}
 	p.goneAway = true
 	for id, c := range p.calls {

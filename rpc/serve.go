@@ -10,8 +10,9 @@ import (
 	"github.com/chumsync/chum/wire"
 )
 
-// serving is a call of the other side. It is in Peer.servings until it is answered or
-// cancelled; its handler may run on after that, and counts in Peer.running until it returns.
+// serving is a call of the other side. It is in Peer.servings until its answer was taken or it
+// is cancelled; its handler may run on after that. It holds its slot, one of Options.MaxCalls,
+// until both are over.
 type serving struct {
 	exchange
 	service *service
@@ -22,6 +23,7 @@ type serving struct {
 	longArg int     // bytes of args that are accounted in Peer.assembling
 	ctx     handlerContext
 	open    bool // in Peer.servings
+	busy    bool // a worker has it: the handler has not returned
 }
 
 // argBuffers hold the arguments of calls until their handlers have read them.
@@ -65,12 +67,12 @@ func (s *serving) finished() {
 		p.stats.In.Failed++
 		p.kick()
 	}
-	p.running--
-	if s.mode != 0 {
-		p.streaming--
+	s.busy = false
+	if s.in != nil {
+		s.in.leave()
 	}
 	p.assembling -= s.longArg
-	p.checkDrained()
+	p.freeSlot(s)
 	p.mu.Unlock()
 }
 
@@ -79,6 +81,20 @@ func (p *Peer) forget(s *serving, err error) {
 	delete(p.servings, s.id)
 	s.open = false
 	s.close(err)
+	p.freeSlot(s)
+}
+
+// freeSlot gives a call's slot back when it has neither to run nor to be answered any more.
+// With p.mu held.
+func (p *Peer) freeSlot(s *serving) {
+	if s.open || s.busy {
+		return
+	}
+	p.running--
+	if s.mode != 0 {
+		p.streaming--
+	}
+	p.checkDrained()
 }
 
 // abandon ends a call that nobody waits for any more. With p.mu held.
@@ -125,7 +141,7 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 		p.forget(s, nil)
 	case len(b) >= bulkFrom:
 		// The call stays in the table until the last of it was taken, so that it can be cancelled.
-		s.flow().setValue(f, nil, b)
+		s.flow().setValue(f, b)
 		s.out.last = true
 	case s.out != nil && s.out.pending():
 		f.Payload = b
@@ -134,6 +150,7 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 	default:
 		p.line.head(f, len(b))
 		p.line.out = append(p.line.out, b...)
+		p.line.owed += wire.MaxHead + len(b)
 		p.stats.In.Succeeded++
 		p.forget(s, nil)
 	}
@@ -207,12 +224,11 @@ func (p *Peer) answered(o *outflow) {
 		p.stats.In.Succeeded++
 	}
 	p.forget(s, nil)
-	p.checkDrained()
 }
 
 // refuseID queues an error for a call that has no serving, or none any more. With p.mu held.
 func (p *Peer) refuseID(id uint64, e *Error) {
-	p.line.control(wire.Frame{Kind: wire.Error, ID: id, Payload: appendError(nil, e)})
+	p.line.owe(wire.Frame{Kind: wire.Error, ID: id, Payload: appendError(nil, e)})
 }
 
 // A task is something a worker does.

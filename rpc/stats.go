@@ -21,7 +21,7 @@ type Stats struct {
 
 // CallStats counts the calls of one side.
 type CallStats struct {
-	Open      int    `json:"open"`      // made and not settled; for served ones, handlers that have not returned
+	Open      int    `json:"open"`      // made and not settled; for served ones, not answered or the handler still running
 	Started   uint64 `json:"started"`   // sent, or received
 	Succeeded uint64 `json:"succeeded"` // answered with a result
 	Failed    uint64 `json:"failed"`    // ended in an error: refused, failed, cancelled, lost

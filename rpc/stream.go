@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
@@ -20,6 +19,8 @@ const (
 	// what all windows of a connection may grow by, so that they never add up to more than 32 MiB.
 	maxWindow  = 1 << 20
 	grownLimit = 16 << 20
+	// maxCredit is the most that a stream's credit may come to.
+	maxCredit = 1 << 40
 	// sendAhead is how many bytes of framed items wait in a flow before Send does.
 	sendAhead = 64 << 10
 	// turn is how many bytes a flow may send before the next has its turn.
@@ -33,9 +34,8 @@ type outflow struct {
 	frames []byte // whole frames, to be sent from off on
 	off    int
 
-	value     []byte // a long value, sent behind the frames
+	value     []byte // a long value, sent behind the frames unless it is the call's arguments
 	valueHead wire.Frame
-	prefix    []byte // goes before the value in its first frame
 	valueOff  int
 	begun     bool // its first frame was taken
 
@@ -52,6 +52,9 @@ type outflow struct {
 
 func (o *outflow) pending() bool { return o.off < len(o.frames) || o.value != nil }
 
+// arguments tells that the value is the rest of a request: it goes before anything else.
+func (o *outflow) arguments() bool { return o.value != nil && o.valueHead.Kind == wire.Request }
+
 // waiting is how many bytes lie here.
 func (o *outflow) waiting() int { return len(o.frames) - o.off + len(o.value) - o.valueOff }
 
@@ -62,10 +65,11 @@ func (o *outflow) signal() {
 	}
 }
 
-// setValue queues a long value. The slice is read until it has been sent or the call ends.
-func (o *outflow) setValue(f wire.Frame, prefix, value []byte) {
+// setValue queues a long value; a request's first frame is the caller's affair. The slice is
+// read until it has been sent or the call ends.
+func (o *outflow) setValue(f wire.Frame, value []byte) {
 	f.Long = true
-	o.valueHead, o.prefix, o.value, o.valueOff, o.begun = f, prefix, value, 0, false
+	o.valueHead, o.value, o.valueOff, o.begun = f, value, 0, f.Kind == wire.Request
 	o.x.p.line.enqueue(o)
 }
 
@@ -94,7 +98,7 @@ func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
 	for o.surplus > 0 && o.pending() {
 		before := len(msg)
 		var n int
-		if o.off < len(o.frames) {
+		if o.off < len(o.frames) && !o.arguments() {
 			f, rest, err := wire.Next(o.frames[o.off:])
 			if err != nil {
 				panic("rpc: own frame is malformed: " + err.Error())
@@ -134,7 +138,7 @@ func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
 	if o.begun {
 		f = wire.Frame{Kind: wire.Part, Own: f.Own, ID: f.ID}
 	} else {
-		head = binary.AppendUvarint(o.prefix, uint64(len(o.value)))
+		head = varint(uint64(len(o.value)))
 	}
 	n := min(len(o.value)-o.valueOff, wire.MaxFrame-len(head))
 	msg = wire.AppendHead(msg, f, len(head)+n)
@@ -142,7 +146,7 @@ func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
 	msg = append(msg, o.value[o.valueOff:o.valueOff+n]...)
 	o.begun = true
 	if o.valueOff += n; o.valueOff == len(o.value) {
-		o.value, o.prefix = nil, nil
+		o.value = nil
 	}
 	return msg, len(head) + n
 }
@@ -159,19 +163,19 @@ func (x *exchange) send(form wire.Form, data []byte) error {
 		case o.over:
 			p.mu.Unlock()
 			return o.ended()
-		case long && len(data) > p.remote.Limits.Value:
-			p.mu.Unlock()
-			return failure(ResourceExhausted, Maybe, "rpc: an item has %d bytes, the other side takes %d; send it in pieces", len(data), p.remote.Limits.Value)
 		case o.credit <= 0 || o.value != nil || len(o.frames)-o.off >= sendAhead || long && o.pending():
 			p.mu.Unlock()
 			<-o.wake
 			continue
+		case long && len(data) > p.remote.Limits.Value: // known, since there is credit
+			p.mu.Unlock()
+			return failure(ResourceExhausted, Maybe, "rpc: an item has %d bytes, the other side takes %d; send it in pieces", len(data), p.remote.Limits.Value)
 		}
 		o.credit -= int64(len(data) + itemCost)
 		o.items++
 		f := wire.Frame{Kind: wire.Item, Form: form, Own: x.own, ID: x.id}
 		if long {
-			o.setValue(f, nil, data)
+			o.setValue(f, data)
 			p.kick()
 			for o.value != nil && !o.over { // until it was taken: data is the caller's again then
 				p.mu.Unlock()
@@ -218,7 +222,7 @@ func (o *outflow) ended() error {
 
 // addCredit takes credit from the other side in.
 func (o *outflow) addCredit(n uint64) error {
-	if n > 1<<40 || o.credit+int64(n) > 1<<40 {
+	if n > maxCredit || o.credit+int64(n) > maxCredit {
 		return fmt.Errorf("call %d: credit of %d overflows", o.x.id, n)
 	}
 	o.credit += int64(n)
@@ -326,11 +330,23 @@ func (in *inflow) finish(err error) {
 	in.x.p.grown -= in.window - firstWindow
 	in.window = firstWindow
 	if !in.over {
+		if err == nil && !in.ended {
+			err = errEnded
+		}
 		in.over, in.err = true, err
 	}
 	if code := CodeOf(err); code == Cancelled || code == DeadlineExceeded {
 		in.discard()
 	}
+	in.signal()
+}
+
+// leave drops what lies here and what may still come: its reader has gone.
+func (in *inflow) leave() {
+	if !in.over {
+		in.over, in.err = true, errEnded
+	}
+	in.discard()
 	in.signal()
 }
 
@@ -389,6 +405,6 @@ func (in *inflow) credit(cost int) bool {
 	}
 	in.eaten = 0
 	in.left += int64(grant)
-	p.line.control(wire.Frame{Kind: wire.Credit, Own: in.x.own, ID: in.x.id, Payload: varint(uint64(grant))})
+	p.line.owe(wire.Frame{Kind: wire.Credit, Own: in.x.own, ID: in.x.id, Payload: varint(uint64(grant))})
 	return true
 }

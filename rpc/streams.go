@@ -204,7 +204,7 @@ func stream[Out, A any](ctx context.Context, p *Peer, method string, m mode, a *
 		yield(none, err)
 		return
 	}
-	defer c.cancel(context.Canceled)
+	defer c.leave()
 	if in != nil {
 		go c.feed(in)
 	}
@@ -221,6 +221,14 @@ func stream[Out, A any](ctx context.Context, p *Peer, method string, m mode, a *
 			return
 		}
 	}
+}
+
+// leave ends a call whose caller has read all it wants of the stream.
+func (c *call) leave() {
+	c.cancel(context.Canceled)
+	c.p.mu.Lock()
+	c.in.leave()
+	c.p.mu.Unlock()
 }
 
 // receiving is a stream of items on their way in.
