@@ -72,7 +72,7 @@ func largeTree(t *testing.T, s object.Store, n int) (object.Link, []object.Entry
 
 func TestLargeTree(t *testing.T) {
 	s := &recordingStore{Memory: object.NewMemory()}
-	root, entries := largeTree(t, s, 200_000)
+	root, entries := largeTree(t, s, 30_000)
 	var got []object.Entry
 	for e, err := range object.ReadTree(t.Context(), s, root) {
 		noError(t, err)
@@ -85,7 +85,7 @@ func TestLargeTree(t *testing.T) {
 		break
 	}
 	s.gets = 0
-	for _, i := range []int{0, 1, 77_777, 199_999} {
+	for _, i := range []int{0, 1, 17_777, 29_999} {
 		e := must[object.Entry](t)(object.Resolve(t.Context(), s, root, entries[i].Name))
 		if e != entries[i] {
 			t.Errorf("resolved %+v, want %+v", e, entries[i])
@@ -94,10 +94,7 @@ func TestLargeTree(t *testing.T) {
 	if s.gets > 4*3 {
 		t.Errorf("%d Gets to resolve 4 names", s.gets)
 	}
-	for _, name := range []string{"", "-", "100000x", "999999"} {
-		if name == "" {
-			continue
-		}
+	for _, name := range []string{"-", "010000x", "999999"} {
 		_, err := object.Resolve(t.Context(), s, root, name)
 		wantError(t, err, object.ErrNotFound, "no entry")
 	}
