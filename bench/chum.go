@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -61,13 +60,13 @@ func chumWith(name string, trace func(rpc.TraceFrame), look time.Duration) syste
 	return system{
 		name: name,
 		serve: func() (string, func(), error) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			l, err := loopback()
 			if err != nil {
 				return "", nil, err
 			}
 			handler := wsrpc.Handler(chumServices(), options)
-			server := &http.Server{Handler: handler}
-			go server.Serve(l)
+			server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+			go func() { _ = server.Serve(l) }() // it ends with the server
 			watch := every(look, func() {
 				for _, p := range handler.Peers() {
 					watched.Add(p.Stats().Sent.Bytes)

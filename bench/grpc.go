@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -94,13 +93,13 @@ func grpcSystem[B, T any](name string, codec encoding.CodecV2, wrap func([]byte)
 	s := system{
 		name: name,
 		serve: func() (string, func(), error) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			l, err := loopback()
 			if err != nil {
 				return "", nil, err
 			}
 			server := grpc.NewServer(serverOptions...)
 			server.RegisterService(&service, nil)
-			go server.Serve(l)
+			go func() { _ = server.Serve(l) }() // it ends with the server
 			return l.Addr().String(), server.Stop, nil
 		},
 	}
@@ -153,7 +152,7 @@ func grpcSystem[B, T any](name string, codec encoding.CodecV2, wrap func([]byte)
 				}
 				return arrived(rawSize(unwrap(out)), size)
 			},
-			close: func() { conn.Close() },
+			close: func() { _ = conn.Close() },
 		}
 		if value != nil {
 			var messages []*T // made before, as in all systems
@@ -188,7 +187,7 @@ func grpcReceive[B any](s interface{ RecvMsg(any) error }, unwrap func(*B) []byt
 	}
 }
 
-func rawOf(p []byte) *[]byte { return &p }
+func rawOf(p []byte) *[]byte { return new(p) }
 func rawIs(p *[]byte) []byte { return *p }
 
 // jsonCodec is encoding/json as a gRPC codec.

@@ -10,7 +10,7 @@ var idleScenario = scenario{
 	title: "idle connections",
 	cases: []benchCase{{
 		name: "connections", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS"},
-		columns: []string{"server kB each", "client kB each"},
+		columns: []string{"server kB each", "client kB each", "server goroutines each"},
 		run:     idle,
 	}},
 }
@@ -45,8 +45,10 @@ func idle(ctx context.Context, l *lab, s system) (metrics, error) {
 		return nil, err
 	}
 	n := float64(l.Size.Conns)
+	client, server := l.from[0].since(before[0]), l.from[1].since(before[1])
 	return metrics{
-		"server kB each": float64(l.from[1].RSS-before[1].RSS) / 1e3 / n,
-		"client kB each": float64(l.from[0].RSS-before[0].RSS) / 1e3 / n,
+		"server kB each":         float64(server.RSS) / 1e3 / n,
+		"client kB each":         float64(client.RSS) / 1e3 / n,
+		"server goroutines each": float64(server.Goroutines) / n,
 	}, nil
 }

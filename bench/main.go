@@ -32,8 +32,9 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // runLimit ends a run that has met a machine too slow for it.
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "bench: unexpected %q; scenarios go behind -only\n", flags.Arg(0))
+		_, _ = fmt.Fprintf(stderr, "bench: unexpected %q; scenarios go behind -only\n", flags.Arg(0))
 		return 2
 	}
 	wanted := scenarioNames()
@@ -67,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		wanted = strings.Split(*only, ",")
 		for _, name := range wanted {
 			if !slices.Contains(scenarioNames(), name) {
-				fmt.Fprintf(stderr, "bench: no scenario is named %q; there are %s\n", name, strings.Join(scenarioNames(), ", "))
+				_, _ = fmt.Fprintf(stderr, "bench: no scenario is named %q; there are %s\n", name, strings.Join(scenarioNames(), ", "))
 				return 2
 			}
 		}
@@ -90,21 +91,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	var results []result
 	fail := func(err error) int {
-		fmt.Fprintf(stderr, "\n%v\n", err)
+		_, _ = fmt.Fprintf(stderr, "\n%v\n", err)
 		return 1
 	}
 	if !*again {
+		on, busy := machine()
+		if busy {
+			_, _ = fmt.Fprintln(stderr, "bench: the machine is busy with other work; latencies and transfers will wander")
+		}
 		for _, s := range scenarios {
 			if !slices.Contains(wanted, s.name) {
 				continue
 			}
-			r := result{Scenario: s.name, Title: s.title, Date: time.Now(), Machine: machine(), Command: "go run . " + strings.Join(args, " "), Sizes: size}
+			r := result{Scenario: s.name, Title: s.title, Date: time.Now(), Machine: on, Command: "go run . " + strings.Join(args, " "), Sizes: size}
 			var err error
 			if r.Cases, err = runScenario(ctx, s.among(*systems), size, *profile, stderr); err != nil {
 				return fail(errors.Join(context.Cause(ctx), err))
 			}
-			r.print(stdout)
-			fmt.Fprintln(stdout)
+			if err := r.print(stdout); err != nil {
+				return fail(err)
+			}
 			results = append(results, r)
 			if *out != "" {
 				if err := r.save(*out); err != nil {
@@ -140,9 +146,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			results = saved
 		}
 	}
-	first, firstAll, then, thenAll := reached(results)
-	fmt.Fprintf(stdout, "goals reached: first %d of %d, then %d of %d\n", first, firstAll, then, thenAll)
-	if *must && first < firstAll {
+	first, then := reached(results)
+	_, _ = fmt.Fprintf(stdout, "goals reached: first %d of %d, then %d of %d\n", first.reached, first.all, then.reached, then.all)
+	if *must && first.reached < first.all {
 		return 3
 	}
 	return 0

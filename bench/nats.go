@@ -114,7 +114,7 @@ func natsTransfer(ctx context.Context, conn *nats.Conn, subject string, size int
 	if err != nil {
 		return err
 	}
-	defer answers.Unsubscribe()
+	defer func() { _ = answers.Unsubscribe() }()
 	var asked, got int64
 	for under := 0; got < size; under-- {
 		for ; under < natsWindow && asked < size; under++ {

@@ -21,11 +21,13 @@ const childEnv = "CHUM_BENCH_CHILD" // "server" or "client"
 
 // A job is what a child is told first.
 type job struct {
-	System, Scenario, Case string
-	Addr                   string        // the server's, for the client
-	Limit                  time.Duration // for the whole process
-	Profile                string        // if set, CPU and allocation profiles go to files whose names begin so
-	Size                   sizes
+	System   string        `json:"system"`
+	Scenario string        `json:"scenario"`
+	Case     string        `json:"case"`
+	Addr     string        `json:"addr"`    // the server's, for the client
+	Limit    time.Duration `json:"limit"`   // for the whole process
+	Profile  string        `json:"profile"` // if set, CPU and allocation profiles go to files whose names begin so
+	Size     sizes         `json:"size"`
 }
 
 // An order is what a child is asked for in between, by the client through the parent.
@@ -38,11 +40,11 @@ const (
 
 // A reply is anything a child says.
 type reply struct {
-	Addr    string  `json:",omitzero"` // the server's first
-	Order   order   `json:",omitzero"` // the client's, for the server
-	Usage   usage   `json:",omitzero"` // to an order
-	Metrics metrics `json:",omitzero"` // the client's last
-	Error   string  `json:",omitzero"`
+	Addr    string  `json:"addr,omitzero"`    // the server's first
+	Order   order   `json:"order,omitzero"`   // the client's, for the server
+	Usage   usage   `json:"usage,omitzero"`   // to an order
+	Metrics metrics `json:"metrics,omitzero"` // the client's last
+	Error   string  `json:"error,omitzero"`
 }
 
 // A metrics has one trial's figures by name; the name says the unit.
@@ -62,7 +64,7 @@ func startProcess(ctx context.Context, role string, j job, pin bool) (*process, 
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, self) //nolint:gosec // G204: it is this program
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = time.Second
@@ -179,7 +181,10 @@ func childMain() bool {
 		run = l.client
 	}
 	if err := run(); err != nil {
-		_ = out.Encode(reply{Error: fmt.Sprintf("%s, %s/%s: %v", j.System, j.Scenario, j.Case, err)})
+		failed := reply{Error: fmt.Sprintf("%s, %s/%s: %v", j.System, j.Scenario, j.Case, err)}
+		if err := out.Encode(failed); err != nil {
+			os.Exit(1) // the parent is gone
+		}
 	}
 	<-l.said // until stdin ends
 	return true
@@ -248,7 +253,7 @@ func (l *lab) obey(o order, role string) (used usage, err error) {
 		if err := settle(); err != nil {
 			return usage{}, err
 		}
-		if l.Profile != "" {
+		if l.Profile != "" && l.profile == nil {
 			if l.profile, err = os.Create(l.Profile + "-" + role + ".cpu.pprof"); err != nil {
 				return usage{}, err
 			}
@@ -298,10 +303,10 @@ func (l *lab) start() (err error) {
 // stop ends the measured part and tells what each process has used since start.
 func (l *lab) stop() (client, server usage, err error) {
 	if client, err = l.obey(orderStop, "client"); err != nil {
-		return
+		return usage{}, usage{}, err
 	}
 	if server, err = l.ask(orderStop); err != nil {
-		return
+		return usage{}, usage{}, err
 	}
 	return client.since(l.from[0]), server.since(l.from[1]), nil
 }

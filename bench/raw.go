@@ -28,7 +28,7 @@ type rawConn interface {
 
 // serveRaw answers on c until it ends.
 func serveRaw(c rawConn) error {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	for {
 		m, err := c.read()
 		if err != nil {
@@ -102,7 +102,7 @@ func rawClient(c rawConn) *client {
 			}
 			return arrived(rawSize(m), size)
 		},
-		close: func() { c.Close() },
+		close: func() { _ = c.Close() },
 	}
 }
 
@@ -117,9 +117,14 @@ func rawSize(m []byte) int64 {
 	return int64(binary.BigEndian.Uint64(m[1:]))
 }
 
+// loopback listens where only this machine can connect.
+func loopback() (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+}
+
 // listen serves each connection to a loopback port by serve, in a goroutine.
 func listen(serve func(net.Conn)) (addr string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := loopback()
 	if err != nil {
 		return "", nil, err
 	}
@@ -132,7 +137,7 @@ func listen(serve func(net.Conn)) (addr string, stop func(), err error) {
 			go serve(c)
 		}
 	}()
-	return l.Addr().String(), func() { l.Close() }, nil
+	return l.Addr().String(), func() { _ = l.Close() }, nil
 }
 
 // grow returns p with length n, keeping its memory where that suffices.

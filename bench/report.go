@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,27 +21,28 @@ import (
 
 // A result is what a run of one scenario found, as it is written to a file.
 type result struct {
-	Scenario, Title string
-	Date            time.Time
-	Machine         string
-	Command         string
-	Sizes           sizes
-	Cases           []caseResult
+	Scenario string       `json:"scenario"`
+	Title    string       `json:"title"`
+	Date     time.Time    `json:"date"`
+	Machine  string       `json:"machine"`
+	Command  string       `json:"command"`
+	Sizes    sizes        `json:"sizes"`
+	Cases    []caseResult `json:"cases"`
 }
 
 type caseResult struct {
-	Name    string
-	Systems []systemResult
+	Name    string         `json:"name"`
+	Systems []systemResult `json:"systems"`
 }
 
 type systemResult struct {
-	Name    string
-	Median  metrics
-	Samples []metrics
+	Name    string    `json:"name"`
+	Median  metrics   `json:"median"`
+	Samples []metrics `json:"samples"`
 }
 
-// machine says in one line on what was measured.
-func machine() string {
+// machine says in one line on what is measured, and whether it is busy already.
+func machine() (line string, busy bool) {
 	var u unix.Utsname
 	kernel := "unknown kernel"
 	if unix.Uname(&u) == nil {
@@ -58,12 +60,15 @@ func machine() string {
 	load := "unknown"
 	if avg, err := os.ReadFile("/proc/loadavg"); err == nil {
 		load, _, _ = strings.Cut(string(avg), " ")
+		v, err := strconv.ParseFloat(load, 64)
+		busy = err == nil && v > float64(runtime.NumCPU())/2
 	}
-	return fmt.Sprintf("%d cores %s, %s, %s, load before %s", runtime.NumCPU(), model, kernel, runtime.Version(), load)
+	return fmt.Sprintf("%d cores %s, %s, %s, load before %s", runtime.NumCPU(), model, kernel, runtime.Version(), load), busy
 }
 
 // print writes the tables and the goals.
-func (r *result) print(w io.Writer) {
+func (r *result) print(out io.Writer) error {
+	w := new(bytes.Buffer)
 	fmt.Fprintf(w, "%s: %s\n", r.Scenario, r.Title)
 	for _, found := range r.Cases {
 		c, err := caseNamed(r.Scenario, found.Name)
@@ -71,19 +76,25 @@ func (r *result) print(w io.Writer) {
 			continue // a file of an older program
 		}
 		fmt.Fprintf(w, "\n%s, medians of %d\n", found.Name, len(found.Systems[0].Samples))
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "\t%s\tleast .. most\tchum to it\t%s\t\n", c.columns[0], strings.Join(c.columns[1:], "\t"))
+		rows := new(bytes.Buffer)
+		fmt.Fprintf(rows, "\t%s\tleast .. most\tchum to it\t%s\t\n", c.columns[0], strings.Join(c.columns[1:], "\t"))
 		chum := found.Systems[0]
 		for _, s := range found.Systems {
 			low, high := s.spread(c.columns[0])
-			fmt.Fprintf(t, "%s\t%s\t%s .. %s\t%s\t", s.Name, number(s.Median[c.columns[0]]), number(low), number(high),
+			fmt.Fprintf(rows, "%s\t%s\t%s .. %s\t%s\t", s.Name, number(s.Median[c.columns[0]]), number(low), number(high),
 				chum.to(s, c.columns[0]))
 			for _, name := range c.columns[1:] {
-				fmt.Fprintf(t, "%s\t", number(s.Median[name]))
+				fmt.Fprintf(rows, "%s\t", number(s.Median[name]))
 			}
-			fmt.Fprintln(t)
+			fmt.Fprintln(rows)
 		}
-		t.Flush()
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		if _, err := rows.WriteTo(t); err != nil {
+			return err
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
 	}
 	for _, g := range goals {
 		if g.Scenario != r.Scenario {
@@ -99,7 +110,9 @@ func (r *result) print(w io.Writer) {
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n%s\n%s\n", r.Machine, r.Date.Format("2006-01-02 15:04"), r.Command)
+	fmt.Fprintf(w, "\n%s\n%s\n%s\n\n", r.Machine, r.Date.Format("2006-01-02 15:04"), r.Command)
+	_, err := w.WriteTo(out)
+	return err
 }
 
 // outcome says what chum has, and whether that reaches the check.
@@ -149,7 +162,9 @@ func (r *result) save(dir string) error {
 	}
 	base := filepath.Join(dir, r.Date.Format("2006-01-02")+"-"+r.Scenario)
 	var text bytes.Buffer
-	r.print(&text)
+	if err := r.print(&text); err != nil {
+		return err
+	}
 	if err := os.WriteFile(base+".txt", text.Bytes(), 0o644); err != nil {
 		return err
 	}
@@ -266,30 +281,29 @@ func (c check) row(g goal, cases []caseResult, first, then string) string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", g.What, c.Case, first, then, figure)
 }
 
-// reached counts the goals' checks of both columns; what was not measured is not reached.
-func reached(results []result) (first, firstAll, then, thenAll int) {
+// score counts checks.
+type score struct{ reached, all int }
+
+func (s *score) add(checks []check, cases []caseResult) {
+	for _, c := range checks {
+		s.all++
+		if _, ok, err := c.verdict(cases); ok && err == nil {
+			s.reached++
+		}
+	}
+}
+
+// reached counts the goals of both columns; what was not measured is not reached.
+func reached(results []result) (first, then score) {
 	for _, r := range results {
 		for _, g := range goals {
-			if g.Scenario != r.Scenario {
-				continue
-			}
-			for _, c := range g.First {
-				_, ok, err := c.verdict(r.Cases)
-				firstAll++
-				if ok && err == nil {
-					first++
-				}
-			}
-			for _, c := range g.Then {
-				_, ok, err := c.verdict(r.Cases)
-				thenAll++
-				if ok && err == nil {
-					then++
-				}
+			if g.Scenario == r.Scenario {
+				first.add(g.First, r.Cases)
+				then.add(g.Then, r.Cases)
 			}
 		}
 	}
-	return
+	return first, then
 }
 
 var errNoResults = errors.New("bench: there are no results yet; run it without -table first")

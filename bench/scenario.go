@@ -40,13 +40,13 @@ func caseNamed(scenario, name string) (benchCase, error) {
 
 // sizes says how much each trial does.
 type sizes struct {
-	Rounds  int
-	Warm    time.Duration // before the measured part
-	Measure time.Duration // of a scenario with calls
-	Open    int           // calls open in scenario sleep
-	Stream  int64         // bytes
-	Conns   int           // idle
-	Limit   time.Duration // for one trial
+	Rounds  int           `json:"rounds"`
+	Warm    time.Duration `json:"warm"`    // before the measured part, in nanoseconds
+	Measure time.Duration `json:"measure"` // of a scenario with calls
+	Open    int           `json:"open"`    // calls open in scenario sleep
+	Stream  int64         `json:"stream"`  // bytes
+	Conns   int           `json:"conns"`   // idle
+	Limit   time.Duration `json:"limit"`   // for one trial
 }
 
 var (
@@ -84,7 +84,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			for n := range max(1, c.times) * len(c.systems) {
 				k := n % len(c.systems)
 				name := c.systems[k]
-				fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, size.Rounds, name)
+				_, _ = fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, size.Rounds, name)
 				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
 				if profile != "" && round == 0 && n < len(c.systems) {
 					j.Profile = profile + "/" + strings.Join([]string{fileName(name), s.name, fileName(c.name)}, "-")
@@ -98,7 +98,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			}
 		}
 	}
-	fmt.Fprint(progress, "\r\x1b[K")
+	_, _ = fmt.Fprint(progress, "\r\x1b[K")
 	for i := range results {
 		for k := range results[i].Systems {
 			r := &results[i].Systems[k]

@@ -14,10 +14,11 @@ import (
 
 // usage is what a process has used up to now.
 type usage struct {
-	CPU     time.Duration // user and system
-	Mallocs uint64        // heap objects allocated
-	RSS     int64         // bytes resident now
-	Peak    int64         // most bytes resident since resetPeak
+	CPU        time.Duration `json:"cpu"`        // user and system
+	Mallocs    uint64        `json:"mallocs"`    // heap objects allocated
+	Goroutines int           `json:"goroutines"` // there now
+	RSS        int64         `json:"rss"`        // bytes resident now
+	Peak       int64         `json:"peak"`       // most bytes resident since settle
 }
 
 func readUsage() (usage, error) {
@@ -27,7 +28,7 @@ func readUsage() (usage, error) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u := usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Mallocs: m.Mallocs}
+	u := usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Mallocs: m.Mallocs, Goroutines: runtime.NumGoroutine()}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return usage{}, err
@@ -59,10 +60,10 @@ func settle() error {
 	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
-// since returns what was used between from and u; RSS is the growth, and Peak how
-// far the most went above from.
+// since returns what was used between from and u; RSS and Goroutines are the growth,
+// and Peak how far the most went above from.
 func (u usage) since(from usage) usage {
-	return usage{u.CPU - from.CPU, u.Mallocs - from.Mallocs, u.RSS - from.RSS, u.Peak - from.RSS}
+	return usage{u.CPU - from.CPU, u.Mallocs - from.Mallocs, u.Goroutines - from.Goroutines, u.RSS - from.RSS, u.Peak - from.RSS}
 }
 
 // pinned runs start with the calling thread on one CPU, the last of those allowed;

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
@@ -17,18 +18,18 @@ var coderWebSocket = system{
 	name:       "coder/websocket",
 	oneAtATime: true,
 	serve: func() (string, func(), error) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := loopback()
 		if err != nil {
 			return "", nil, err
 		}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := websocket.Accept(w, r, nil)
 			if err != nil {
 				return
 			}
 			go func() { _ = serveRaw(newCoderConn(c)) }() // the handler returns: 6 kB less a connection
 		})}
-		go server.Serve(l)
+		go func() { _ = server.Serve(l) }() // it ends with the server
 		return "ws://" + l.Addr().String(), func() { server.Close() }, nil
 	},
 	dial: func(ctx context.Context, addr string) (*client, error) {
