@@ -1,7 +1,3 @@
-// Package storetest is the suite that every object.Store with Refs must pass.
-//
-// A package that implements a store calls Run from a test of its own, with
-// the race detector on.
 package storetest
 
 import (
@@ -312,7 +308,7 @@ func newRef(name string, root int) object.Ref {
 }
 
 func newRoot(n int) object.Link {
-	return object.Link{Kind: object.KindTree, Hash: object.Sum(fmt.Append(nil, n)), Size: int64(n)}
+	return object.Link{Kind: object.KindBlob, Hash: object.Sum(fmt.Append(nil, n)), Size: int64(n)}
 }
 
 func at(n int) time.Time { return time.Date(2026, 1, 1, 0, 0, n, 123456789, time.UTC) }
