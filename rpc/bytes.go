@@ -10,8 +10,8 @@ import (
 	"github.com/chumsync/chum/wire"
 )
 
-// chunk is how many bytes of a byte stream go into one item.
-const chunk = 32 << 10
+// chunk is how many bytes of a byte stream go into one item: as many as a frame holds.
+const chunk = wire.MaxFrame
 
 // Reader calls a Source of bytes and reads what it yields, one piece after the other. Close
 // cancels the call if it has not ended. One goroutine may read; Close may be called by

@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/binary"
 	"runtime"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 
@@ -124,6 +125,9 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	}
 	msg, cuts = l.out, l.cuts
 	l.out, l.spare, l.cuts, l.owed = l.spare[:0], nil, nil, 0
+	if len(l.ready) > 0 && cap(msg) < bulkPerMessage {
+		msg = append(messageBuffers.Get().([]byte)[:0], msg...)
+	}
 	l.batch++
 	if l.ackDue {
 		l.ackDue = false
@@ -151,6 +155,20 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 		return nil, nil
 	}
 	return msg, cuts
+}
+
+// messageBuffers hold the messages that carry bulk: as long as one is being written, and not
+// while a connection is idle.
+var messageBuffers = sync.Pool{New: func() any { return make([]byte, 0, bulkPerMessage+wire.MaxFrame+keepBuffer) }}
+
+// recycle takes a buffer back that was written.
+func (l *line) recycle(msg []byte) {
+	switch {
+	case cap(msg) <= keepBuffer:
+		l.spare = msg
+	case cap(msg) <= 2*bulkPerMessage+wire.MaxFrame:
+		messageBuffers.Put(msg) //nolint:staticcheck // SA6002: a slice header a message is not worth a pointer
+	}
 }
 
 // claim takes the line if it is idle and there is something to send; then the caller must
@@ -208,9 +226,7 @@ func (p *Peer) write(once bool) {
 		p.health.written()
 		p.stats.Sent.Bytes += uint64(len(msg))
 		p.stats.Sent.Messages += uint64(n)
-		if p.line.spare == nil && (cap(msg) <= keepBuffer || len(p.line.ready) > 0 || len(p.calls)+p.running > 1) {
-			p.line.spare = msg
-		}
+		p.line.recycle(msg)
 		if err != nil || !p.line.pending() {
 			p.line.busy = err != nil // a broken line is never idle again
 			p.checkDrained()
