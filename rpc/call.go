@@ -229,11 +229,8 @@ func (c *call) cancel(why error) {
 
 // giveUp settles an open call and tells the other side. With p.mu held.
 func (p *Peer) giveUp(c *call, e *Error) {
-	if e.Executed == No {
-		e.Executed = c.executed()
-		if c.batch == p.line.batch { // the request goes out yet, and the cancel right behind it
-			e.Executed = Maybe
-		}
+	if e.Executed == No && (c.out == nil || !c.out.arguments()) {
+		e.Executed = Maybe // even a request that waits in the line goes out, the cancel right behind it
 	}
 	p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
 	p.settle(c, e)

@@ -232,7 +232,9 @@ func TestErrorTravels(t *testing.T) {
 	sent := &Error{Code: FailedPrecondition, Message: "ünïcode \u0000 \"quoted\"", Data: jsontext.Value(`{"a":[1,2]}`), Executed: No}
 	mux.Func("fail", func() error { return sent })
 	mux.Func("long", func() error { return Errorf(Internal, "%s", strings.Repeat("x", 1<<20)) })
-	mux.Func("fat", func() error { return &Error{Code: NotFound, Data: jsontext.Value(`"` + strings.Repeat("x", 1<<20) + `"`)} })
+	mux.Func("fat", func() error {
+		return &Error{Code: NotFound, Data: jsontext.Value(`"` + strings.Repeat("x", 1<<20) + `"`)}
+	})
 	mux.Func("broken", func() error { return &Error{Code: NotFound, Data: jsontext.Value(`{{`), Message: "\xff"} })
 	mux.Func("odd", func() error { return &Error{Code: "teapot", Message: "short and stout"} })
 	a, _ := pair(t, mux)
@@ -287,7 +289,9 @@ func TestExecuted(t *testing.T) {
 		{"wrong arguments", func(ctx context.Context, p *Peer) error { return p.Send(ctx, "add", "x", 1).Await(nil) }, InvalidArgument, No, "argument 1"},
 		{"arguments without JSON", func(ctx context.Context, p *Peer) error { return p.Send(ctx, "add", func() {}).Await(nil) }, InvalidArgument, No, "cannot be sent"},
 		{"wrong kind of call", func(ctx context.Context, p *Peer) error { return p.Send(ctx, "count", 1).Await(nil) }, InvalidArgument, No, "count is a source, it was called as a call"},
-		{"arguments too long", func(ctx context.Context, p *Peer) error { return p.Send(ctx, "hi", strings.Repeat("x", 2000)).Await(nil) }, ResourceExhausted, No, "through a stream"},
+		{"arguments too long", func(ctx context.Context, p *Peer) error {
+			return p.Send(ctx, "hi", strings.Repeat("x", 2000)).Await(nil)
+		}, ResourceExhausted, No, "through a stream"},
 		{"ended context", func(_ context.Context, p *Peer) error { return p.Send(ended, "hi", "x").Await(nil) }, Cancelled, No, "cancelled"},
 		{"late context", func(_ context.Context, p *Peer) error { return p.Send(late, "hi", "x").Await(nil) }, DeadlineExceeded, No, "time is over"},
 		{"ended context, stream", func(_ context.Context, p *Peer) error {

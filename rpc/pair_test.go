@@ -172,7 +172,7 @@ func (p *Peer) leftover() string {
 // eventually asks until the answer is "" and gives the last one. Handlers end on goroutines
 // of their own, so a gauge may be back at zero a moment later only.
 func eventually(ask func() string) (last string) {
-	for range 1_000_000 {
+	for range 100_000 {
 		if last = ask(); last == "" {
 			break
 		}

@@ -69,7 +69,6 @@ func (p *Peer) frame(f wire.Frame) error {
 	case wire.Cancel:
 		if s, err := p.serving(f); s != nil || err != nil {
 			if s != nil {
-				s.ctx.s = s
 				p.abandon(s, errCancelled)
 			}
 			return err

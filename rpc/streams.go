@@ -51,7 +51,8 @@ func (m Sink[A, In, R]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In,
 	if err != nil {
 		return r, err
 	}
-	c.feed(sending(in))
+	defer c.cancel(context.Canceled) // if in panics
+	c.feed(ctx, sending(in))
 	<-c.done
 	if c.err != nil {
 		return r, c.err
@@ -126,8 +127,9 @@ func sending[T any](items iter.Seq2[T, error]) encoded {
 }
 
 // sendStream sends items until there are no more, the call has ended, or an item is an error.
-// from is set if the error came from the stream itself.
-func (x *exchange) sendStream(items encoded) (err error, from bool) {
+// from is set if the error came from the stream itself. One that stops because its context has
+// ended is not complete, whatever it says.
+func (x *exchange) sendStream(ctx context.Context, items encoded) (err error, from bool) {
 	buf := replyBuffers.Get().(*[]byte)
 	defer func() {
 		if cap(*buf) <= 64<<10 {
@@ -147,12 +149,15 @@ func (x *exchange) sendStream(items encoded) (err error, from bool) {
 			return err, false
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return err, true
+	}
 	return x.sendEnd(), false
 }
 
 // sendAll answers with a stream.
 func (s *serving) sendAll(items encoded) {
-	err, from := s.sendStream(items)
+	err, from := s.sendStream(&s.ctx, items)
 	switch {
 	case from:
 		s.fail(err)
@@ -175,8 +180,8 @@ func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*ca
 }
 
 // feed sends a caller's items. If they end in an error, the call is cancelled with it.
-func (c *call) feed(items encoded) {
-	if err, from := c.sendStream(items); err != nil && from || CodeOf(err) == ResourceExhausted {
+func (c *call) feed(ctx context.Context, items encoded) {
+	if err, from := c.sendStream(ctx, items); err != nil && from || CodeOf(err) == ResourceExhausted {
 		c.abort(err)
 	}
 }
@@ -206,7 +211,7 @@ func stream[Out, A any](ctx context.Context, p *Peer, method string, m mode, a *
 	}
 	defer c.leave()
 	if in != nil {
-		go c.feed(in)
+		go c.feed(ctx, in)
 	}
 	for v, err := range receiving[Out](c.in) {
 		if err != nil {
