@@ -11,12 +11,12 @@ var hookScenario = scenario{
 	title: "100 calls open, statistics and trace hook used",
 	cases: []benchCase{
 		{
-			name: "bytes", times: 3, systems: []string{"chum", "chum, statistics read", "chum, traced"},
+			name: "bytes", times: 2, systems: []string{"chum", "chum, statistics read", "chum, traced"},
 			columns: []string{"CPU-µs/call", "calls/s", "allocs"},
 			run:     calls(100, func(c *client) func(context.Context) error { return bytesCall(c.bytes) }),
 		},
 		{
-			name: "typed", times: 3, systems: []string{"chum", "chum, statistics read", "chum, traced"},
+			name: "typed", times: 2, systems: []string{"chum", "chum, statistics read", "chum, traced"},
 			columns: []string{"CPU-µs/call", "calls/s", "allocs"},
 			run:     calls(100, func(c *client) func(context.Context) error { return c.typed }),
 		},

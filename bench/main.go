@@ -3,7 +3,7 @@
 // round, medians. Only ratios within a run mean something. It runs on Linux.
 //
 //	go run .                 all scenarios, about 15 minutes; results go to results/
-//	go run . -short          one to two minutes; nothing is written
+//	go run . -short          about two minutes; nothing is written
 //	go run . -only calls     one scenario, or several with commas
 //	go run . -table          only generate the table of results/README.md again
 //

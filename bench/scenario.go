@@ -51,7 +51,7 @@ type sizes struct {
 
 var (
 	fullSizes  = sizes{Rounds: 5, Warm: 500 * time.Millisecond, Measure: 2 * time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Limit: time.Minute}
-	shortSizes = sizes{Rounds: 3, Warm: 200 * time.Millisecond, Measure: 400 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Limit: 30 * time.Second}
+	shortSizes = sizes{Rounds: 3, Warm: 100 * time.Millisecond, Measure: 300 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Limit: 30 * time.Second}
 )
 
 // among returns s with only the systems named, with semicolons; all if none is.
