@@ -44,8 +44,8 @@ func (s *Store) commitOpen() bool {
 
 	s.mu.Lock()
 	s.committing = nil
+	s.mark = now
 	if err == nil {
-		s.mark = now
 		s.commits.Add(1)
 		s.recent = append(s.recent, g)
 		for _, r := range g.records {
@@ -81,7 +81,8 @@ func (s *Store) successor() *group {
 }
 
 // write makes g durable and enters it in the index. It returns the mark after
-// it. If broken, nothing more may be written.
+// it, also if it fails: a new pack may have been begun. If broken, nothing
+// more may be written.
 func (s *Store) write(g *group, now mark) (after mark, broken bool, err error) {
 	if err := s.index.failed(); err != nil {
 		return now, true, err
@@ -98,18 +99,12 @@ func (s *Store) write(g *group, now mark) (after mark, broken bool, err error) {
 	if len(buf) == 0 {
 		return now, false, nil
 	}
-	u := s.index.newUpdate()
 	if now.pack == 0 || now.end > packHeaderSize && now.end+int64(len(buf)) > packLimit {
 		s.headFull = true
 	}
 	if s.headFull {
-		full := now
 		if now, broken, err = s.roll(now); err != nil {
-			_ = u.batch.Close()
-			return full, broken, err
-		}
-		if full.pack != 0 {
-			u.sealed(full.pack, full.end)
+			return now, broken, err
 		}
 	}
 
@@ -123,6 +118,7 @@ func (s *Store) write(g *group, now mark) (after mark, broken bool, err error) {
 		return at
 	}
 	after = now
+	u := s.index.newUpdate()
 	for _, r := range g.records {
 		u.object(r.hash, header(r))
 		if r.kind == kindObject {
@@ -177,18 +173,23 @@ func (s *Store) append(buf []byte, now mark) (broken bool, err error) {
 // fails, the next group tries again and nothing is added to the head: the
 // file of the next pack may be there, and that says that the head is complete.
 func (s *Store) roll(now mark) (_ mark, broken bool, err error) {
-	number := now.pack + 1
-	f, sealOf, broken, err := s.createPack(number)
+	next := now
+	next.pack, next.end = now.pack+1, packHeaderSize
+	f, sealOf, broken, err := s.createPack(next.pack)
 	if err != nil {
-		return now, broken, fmt.Errorf("local: begin pack %s: %w", packName(number), err)
+		return now, broken, fmt.Errorf("local: begin pack %s: %w", packName(next.pack), err)
 	}
+	u := s.index.newUpdate()
 	if s.head != nil {
 		s.head.Close() // all of it is durable
-		s.index.flush()
+		u.sealed(now.pack, now.end)
 	}
 	s.head, s.headSeal, s.headFull = f, sealOf, false
-	now.pack, now.end = number, packHeaderSize
-	return now, false, nil
+	if err := s.index.apply(u, next); err != nil {
+		return next, true, err
+	}
+	s.index.flush()
+	return next, false, nil
 }
 
 // createPack makes an empty pack, durable with its name. It takes over what

@@ -12,19 +12,21 @@ import (
 )
 
 // frozenFS is the file system under the index. At the first error of writing
-// it freezes: the index stays on disk as a crash would have left it there,
-// which is a state it can be opened from.
+// it freezes: from then on nothing changes on disk, so that the index stays
+// there as a crash would have left it, which is a state it can be opened from.
 //
-// Pebble itself takes such an error as the end of the process, or tries again
-// at once and for ever. Here whoever writes waits until thaw, which is called
-// when the store closes; the store, which asks failed before it commits,
-// takes no more objects, so that nobody waits for room in memory. Reads go on.
+// Pebble never hears of the error, because what it does then is to end the
+// process, to panic, or to try again at once and for ever. While the store
+// runs, whoever writes waits. The store asks failed before each commit and
+// takes no more objects, so that nobody waits for room in Pebble's memory;
+// reads go on. While Pebble opens, and when the store closes (thaw), whoever
+// writes is told that it went well, so that it comes to an end.
 type frozenFS struct {
 	vfs.FS
 
 	stopped chan struct{} // closed by freeze
 	thawed  chan struct{} // closed by thaw
-	running atomic.Bool   // set once Pebble is open: until then an error is its caller's
+	running atomic.Bool   // Pebble is open
 	mu      sync.Mutex
 	err     error
 	ending  sync.Once
@@ -51,35 +53,35 @@ func (f *frozenFS) failed() error {
 	return f.err
 }
 
-// thaw lets those who wait go on, with the error, so that the index can close.
+// thaw lets those who wait go on, so that the index can close.
 func (f *frozenFS) thaw() { f.ending.Do(func() { close(f.thawed) }) }
 
-// write does one act of writing.
-func (f *frozenFS) write(act func() error) error {
-	err := f.failed()
-	if err == nil {
-		if err = act(); err == nil || errors.Is(err, vfs.ErrUnsupported) {
-			return err
+// write does one act of writing. It is done, or not supported, or f is frozen.
+func (f *frozenFS) write(act func() error) (done bool, err error) {
+	if f.failed() == nil {
+		err := act()
+		if err == nil || errors.Is(err, vfs.ErrUnsupported) {
+			return true, err
 		}
 		f.freeze(err)
 	}
 	if f.running.Load() {
 		<-f.thawed
 	}
-	return err
+	return false, nil
 }
 
-// open opens a file by an act of writing.
+// open opens a file by an act of writing; when frozen, one in memory.
 func (f *frozenFS) open(act func() (vfs.File, error)) (vfs.File, error) {
 	var file vfs.File
-	err := f.write(func() (err error) {
+	done, err := f.write(func() (err error) {
 		file, err = act()
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && !done {
+		return vfs.NewMem().Create("frozen", vfs.WriteCategoryUnspecified)
 	}
-	return &frozenFile{file, f}, nil
+	return &frozenFile{file, f}, err
 }
 
 func (f *frozenFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -103,29 +105,32 @@ func (f *frozenFS) OpenDir(name string) (vfs.File, error) {
 }
 
 func (f *frozenFS) Rename(from, to string) error {
-	return f.write(func() error { return f.FS.Rename(from, to) })
+	_, err := f.write(func() error { return f.FS.Rename(from, to) })
+	return err
 }
 
 func (f *frozenFS) Link(from, to string) error {
-	return f.write(func() error { return f.FS.Link(from, to) })
+	_, err := f.write(func() error { return f.FS.Link(from, to) })
+	return err
 }
 
 func (f *frozenFS) MkdirAll(dir string, perm os.FileMode) error {
-	return f.write(func() error { return f.FS.MkdirAll(dir, perm) })
+	_, err := f.write(func() error { return f.FS.MkdirAll(dir, perm) })
+	return err
 }
 
-// Remove leaves everything in place once frozen. A file that could not be
-// removed is no error: it is tried again at the next open.
+// Remove is no reason to freeze: what could not be removed is removed at the
+// next open.
 func (f *frozenFS) Remove(name string) error {
-	if err := f.failed(); err != nil {
-		return err
+	if f.failed() != nil {
+		return nil
 	}
 	return f.FS.Remove(name)
 }
 
 func (f *frozenFS) Unwrap() vfs.FS { return f.FS }
 
-// frozenFile is a file of a frozenFS.
+// frozenFile is a file or directory of a frozenFS.
 type frozenFile struct {
 	vfs.File
 
@@ -133,31 +138,52 @@ type frozenFile struct {
 }
 
 func (f *frozenFile) Write(p []byte) (n int, err error) {
-	err = f.fs.write(func() (err error) {
+	done, err := f.fs.write(func() (err error) {
 		n, err = f.File.Write(p)
 		return err
 	})
+	if !done {
+		n = len(p)
+	}
 	return n, err
 }
 
 func (f *frozenFile) WriteAt(p []byte, offset int64) (n int, err error) {
-	err = f.fs.write(func() (err error) {
+	done, err := f.fs.write(func() (err error) {
 		n, err = f.File.WriteAt(p, offset)
 		return err
 	})
+	if !done {
+		n = len(p)
+	}
 	return n, err
 }
 
-func (f *frozenFile) Sync() error { return f.fs.write(f.File.Sync) }
+func (f *frozenFile) Sync() error {
+	_, err := f.fs.write(f.File.Sync)
+	return err
+}
 
-func (f *frozenFile) SyncData() error { return f.fs.write(f.File.SyncData) }
+func (f *frozenFile) SyncData() error {
+	_, err := f.fs.write(f.File.SyncData)
+	return err
+}
 
 func (f *frozenFile) SyncTo(length int64) (full bool, err error) {
-	err = f.fs.write(func() (err error) {
+	_, err = f.fs.write(func() (err error) {
 		full, err = f.File.SyncTo(length)
 		return err
 	})
 	return full, err
+}
+
+// Close may be the first to hear that writing failed. It frees the file in
+// any case.
+func (f *frozenFile) Close() error {
+	if err := f.File.Close(); err != nil {
+		f.fs.freeze(err)
+	}
+	return nil
 }
 
 // quietLog passes on what is wrong and nothing else.
@@ -172,8 +198,8 @@ func (l quietLog) Errorf(format string, args ...any) {
 	l.log.Error("store index: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf must not end the process: a library does not. What calls it returns
-// an error next, or is a broken invariant that panics.
+// Fatalf must not end the process: a library does not. What calls it is a
+// broken invariant of Pebble.
 func (l quietLog) Fatalf(format string, args ...any) {
 	l.Errorf(format, args...)
 	l.frozen.freeze(fmt.Errorf(format, args...))

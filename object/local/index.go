@@ -56,10 +56,10 @@ func openIndex(dir string, under vfs.FS, log *slog.Logger) (*index, error) {
 	options := &pebble.Options{
 		FS:                          frozen,
 		DisableWAL:                  true,
-		CacheSize:                   16 << 20,
+		CacheSize:                   32 << 20, // the memtables count in it
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       24,
 		MaxOpenFiles:                256,
 		FormatMajorVersion:          pebble.FormatNewest,
@@ -80,10 +80,17 @@ func openIndex(dir string, under vfs.FS, log *slog.Logger) (*index, error) {
 	}
 	db, err := pebble.Open(dir, options)
 	if err != nil {
+		if first := frozen.failed(); first != nil {
+			return nil, first
+		}
 		return nil, fmt.Errorf("local: open the index: %w (if it is damaged, remove %s: it is made anew from the packs)", err, dir)
 	}
 	frozen.running.Store(true)
-	return &index{db: db, frozen: frozen}, nil
+	x := &index{db: db, frozen: frozen}
+	if err := frozen.failed(); err != nil {
+		return nil, errors.Join(err, x.close())
+	}
+	return x, nil
 }
 
 // close makes the index durable, if it can, and ends it.
