@@ -16,12 +16,17 @@ type exchange struct {
 	out     *outflow
 	long    *assembly
 	unwatch func() bool // stops watching the caller's context
+	ended   bool        // close was called,
+	why     error       // with this
 }
 
 // flow gives the outgoing flow, made when first needed.
 func (x *exchange) flow() *outflow {
 	if x.out == nil {
 		x.out = &outflow{x: x, credit: int64(x.p.remote.Limits.Window), wake: make(chan struct{}, 1)}
+		if x.ended {
+			x.out.finish(x.why)
+		}
 	}
 	return x.out
 }
@@ -29,6 +34,7 @@ func (x *exchange) flow() *outflow {
 // close ends the streams and frees what was arriving. The error is what a reader or a writer
 // of a stream gets; nil means that the call went well.
 func (x *exchange) close(err error) {
+	x.ended, x.why = true, err
 	if x.in != nil {
 		x.in.finish(err)
 	}

@@ -150,7 +150,7 @@ func (p *Peer) tick() {
 	due(h.writeBy)
 	due(h.ackBy)
 	due(h.pongBy)
-	if h.pongBy == 0 {
+	if h.nextPing > now { // else it waits for the last one's pong
 		due(h.nextPing)
 	}
 	h.tickAt = next

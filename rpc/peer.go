@@ -203,7 +203,8 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 
 // checkDrained tells Shutdown when the last open call has gone and its answer is written.
 func (p *Peer) checkDrained() {
-	if p.draining && len(p.calls) == 0 && p.running == 0 && !p.line.busy && !p.line.pending() && !closed(p.drained) {
+	written := !p.helloSeen || !p.line.busy && !p.line.pending()
+	if p.draining && len(p.calls) == 0 && p.running == 0 && written && !closed(p.drained) {
 		close(p.drained)
 	}
 }
