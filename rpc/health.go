@@ -167,10 +167,10 @@ func (h *health) dead(now time.Duration) error {
 	switch {
 	case h.greetBy > 0 && now >= h.greetBy:
 		return errors.New("the other side said no hello within 10 s")
+	case h.writeBy > 0 && now >= h.writeBy: // the ping may be in that message
+		return errors.New("the other side took nothing of a message for 10 s")
 	case h.pongBy > 0 && now >= h.pongBy:
 		return errors.New("the other side gave no sign of life for 10 s after a ping")
-	case h.writeBy > 0 && now >= h.writeBy:
-		return errors.New("the other side took nothing of a message for 10 s")
 	case h.ackBy > 0 && now >= h.ackBy:
 		return errors.New("the other side acknowledged nothing of what it was sent for 30 s")
 	}

@@ -90,6 +90,48 @@ func TestStreamCutByAnswer(t *testing.T) {
 	})
 }
 
+// A stream that is begun when its call has ended already does not wait for credit that will
+// never come.
+func TestSendAfterTheEnd(t *testing.T) {
+	t.Run("handler", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			mux := rawMux()
+			const late Source[struct{}, []byte] = "late"
+			sent := make(chan error, 1)
+			HandleWriter(mux, late, func(ctx context.Context, _ struct{}, w io.Writer) error {
+				<-ctx.Done()
+				_, err := w.Write(make([]byte, 1<<20))
+				sent <- err
+				return err
+			})
+			r := greeted(t, mux, Options{})
+			r.send(request(1, takes, "late", ""))
+			synctest.Wait()
+			r.send(mine(wire.Cancel, 1, ""))
+			if err := <-sent; !errors.Is(err, context.Canceled) {
+				t.Errorf("Write: %v", err)
+			}
+			synctest.Wait()
+			r.atRest()
+		})
+	})
+	t.Run("caller", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := greeted(t, nil, Options{})
+			w := Writer(t.Context(), r.peer, eat, struct{}{})
+			r.got(wire.Request)
+			r.send(yours(wire.Result, 1, "0"))
+			synctest.Wait()
+			if _, err := w.Write(make([]byte, 1<<20)); !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("Write: %v", err)
+			}
+			if n, err := w.Result(); n != 0 || err != nil {
+				t.Errorf("Result: %d, %v", n, err)
+			}
+		})
+	})
+}
+
 // Shutdown lets answers out that are queued, short ones behind a busy line and long ones
 // behind the window.
 func TestShutdownSendsAnswers(t *testing.T) {

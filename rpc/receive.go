@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -135,11 +136,11 @@ func (p *Peer) request(f wire.Frame) error {
 		return fmt.Errorf("request %d comes after request %d: ids count up", f.ID, p.lastServed)
 	}
 	p.lastServed = f.ID
-	p.stats.In.Started++
 	m, left, method, rest, err := splitRequest(f.Payload)
 	if err != nil {
 		return fmt.Errorf("request %d: %w", f.ID, err)
 	}
+	p.stats.In.Started++
 	s := &serving{exchange: exchange{p: p, id: f.ID}, mode: m, form: f.Form}
 	s.ctx.s = s
 	if left > 0 {
@@ -157,8 +158,11 @@ func (p *Peer) request(f wire.Frame) error {
 		return nil
 	}
 	whole, err := s.beginLong(f, rest)
-	if refused, ok := err.(errRefused); ok {
+	if err != nil {
 		p.stats.In.Failed++
+		s.dropLong()
+	}
+	if refused, ok := err.(errRefused); ok {
 		p.refuseID(f.ID, failure(ResourceExhausted, No, "%s", refused.reason))
 		return nil
 	}
@@ -262,6 +266,8 @@ func (p *Peer) reply(f wire.Frame) error {
 	switch {
 	case f.Kind == wire.Error:
 		p.settle(c, parseError(f.Payload))
+	case c.long != nil:
+		return fmt.Errorf("call %d: a result amid a long value", f.ID)
 	case f.Long:
 		whole, err := c.beginLong(f, f.Payload)
 		if refused, ok := err.(errRefused); ok {
@@ -378,7 +384,10 @@ func (p *Peer) wholeValue(x *exchange) {
 func (p *Peer) acknowledged(payload []byte) error {
 	l := &p.line
 	n, rest, err := wire.Uvarint(payload)
-	if err != nil || len(rest) > 0 || n > l.sent || n < l.acked {
+	if err != nil || len(rest) > 0 {
+		return errors.New("malformed ack")
+	}
+	if n > l.sent || n < l.acked {
 		return fmt.Errorf("it acknowledged %d bytes; %d were sent, %d acknowledged before", n, l.sent, l.acked)
 	}
 	if n > l.acked {
@@ -392,7 +401,7 @@ func (p *Peer) acknowledged(payload []byte) error {
 func (p *Peer) otherLeaves(payload []byte) error {
 	last, rest, err := wire.Uvarint(payload)
 	if err != nil || len(rest) > 0 {
-		return fmt.Errorf("malformed goaway")
+		return errors.New("malformed goaway")
 	}
 	if p.goneAway {
 		return p.strike("a second goaway")
