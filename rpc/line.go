@@ -157,18 +157,24 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	return msg, cuts
 }
 
-// messageBuffers hold the messages that carry bulk: as long as one is being written, and not
-// while a connection is idle.
+// messageBuffers hold what carries bulk, a message or what a stream has queued, and not longer
+// than it is needed: an idle connection has none.
 var messageBuffers = sync.Pool{New: func() any { return make([]byte, 0, bulkPerMessage+wire.MaxFrame+keepBuffer) }}
+
+// reuse gives a buffer to messageBuffers, if it is of the right size.
+func reuse(b []byte) {
+	if cap(b) >= bulkPerMessage && cap(b) <= 4*bulkPerMessage {
+		messageBuffers.Put(b) //nolint:staticcheck // SA6002: a slice header a message is not worth a pointer
+	}
+}
 
 // recycle takes a buffer back that was written.
 func (l *line) recycle(msg []byte) {
-	switch {
-	case cap(msg) <= keepBuffer:
+	if cap(msg) <= keepBuffer {
 		l.spare = msg
-	case cap(msg) <= 2*bulkPerMessage+wire.MaxFrame:
-		messageBuffers.Put(msg) //nolint:staticcheck // SA6002: a slice header a message is not worth a pointer
+		return
 	}
+	reuse(msg)
 }
 
 // claim takes the line if it is idle and there is something to send; then the caller must

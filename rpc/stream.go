@@ -75,8 +75,11 @@ func (o *outflow) setValue(f wire.Frame, value []byte) {
 
 // queue appends a frame behind the items.
 func (o *outflow) queue(f wire.Frame) {
-	if o.off > 0 && o.off == len(o.frames) {
-		o.frames, o.off = o.frames[:0], 0
+	if o.frames == nil && len(f.Payload) > keepBuffer {
+		o.frames = messageBuffers.Get().([]byte)[:0]
+	}
+	if o.off > 0 && len(o.frames)+wire.MaxHead+len(f.Payload) > cap(o.frames) { // make room in front
+		o.frames, o.off = o.frames[:copy(o.frames, o.frames[o.off:])], 0
 	}
 	o.frames = wire.Append(o.frames, f)
 	o.x.p.line.enqueue(o)
@@ -117,7 +120,8 @@ func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
 	}
 	if !o.pending() {
 		o.surplus = 0
-		if cap(o.frames) > sendAhead+wire.MaxFrame+wire.MaxHead {
+		if cap(o.frames) > keepBuffer {
+			reuse(o.frames)
 			o.frames = nil
 		}
 		o.frames, o.off = o.frames[:0], 0

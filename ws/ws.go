@@ -158,8 +158,9 @@ func newConn(c *websocket.Conn, line *cork, limit int) *conn {
 // buffers hold messages while they are read, so that an idle connection holds none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// keepBuffer is the largest buffer that is kept for the next message.
-const keepBuffer = 256 << 10
+// keepBuffer is the largest buffer that is kept for the next message: larger than the messages
+// that a busy peer writes.
+const keepBuffer = 512 << 10
 
 func (c *conn) release() {
 	if c.buf != nil {
