@@ -335,7 +335,7 @@ func fourCalls(t *testing.T, p *Peer) outcomes {
 			}
 			return last
 		},
-		func() error { _, err := sum.Call(t.Context(), p, struct{}{}, ints(1<<30)); return err },
+		func() error { _, err := sum.Call(t.Context(), p, struct{}{}, ints(2*firstWindow/itemCost)); return err },
 		func() (last error) {
 			for _, last = range twice.Call(t.Context(), p, struct{}{}, None[int]()) {
 			}
