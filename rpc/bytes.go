@@ -137,7 +137,8 @@ func (w *ByteWriter[R]) Result() (R, error) {
 	if w.call.err != nil {
 		return r, w.call.err
 	}
-	return r, decodeResult(w.call, &r)
+	err := decodeResult(w.call, &r)
+	return r, err
 }
 
 // Cancel gives the call up, unless it has ended. The handler's reader fails.

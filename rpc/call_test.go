@@ -477,7 +477,7 @@ func TestAwaitIntoNoPointer(t *testing.T) {
 	a, _ := pair(t, testMux())
 	for _, into := range []any{1, "x", (*int)(nil), struct{}{}} {
 		p := a.Send(t.Context(), "add", 1, 2)
-		fails(t, p.Await(into), InvalidArgument, Yes, "pointer")
+		fails(t, p.Await(into), DataLoss, Yes, "pointer")
 	}
 }
 

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"reflect"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -100,10 +99,7 @@ func (p *Promise) Await(into any) error {
 	if into == nil {
 		return nil
 	}
-	if v := reflect.ValueOf(into); v.Kind() != reflect.Pointer || v.IsNil() {
-		return failure(InvalidArgument, Yes, "rpc: %s: Await needs a pointer to a variable, it was given %T", p.c.method, into)
-	}
-	if err := decodeInto(p.c.form, p.c.value, into); err != nil {
+	if err := store(p.c.form, p.c.value, into); err != nil {
 		return failure(DataLoss, Yes, "rpc: %s: the answer is not what was expected: %w", p.c.method, err)
 	}
 	return nil

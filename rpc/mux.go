@@ -216,6 +216,11 @@ func (p positional) describe() string {
 }
 
 func (p positional) decode(s *serving) ([]reflect.Value, error) {
+	if len(p) == 1 { // as a typed method with this argument
+		v := reflect.New(p[0])
+		err := decodeParams(s.form, s.args, v.Interface())
+		return []reflect.Value{v.Elem()}, err
+	}
 	var args Value
 	if err := args.set(s.form, s.args); err != nil {
 		return nil, err

@@ -59,28 +59,36 @@ func appendArgs(b []byte, args []any) (wire.Form, []byte, error) {
 	return wire.Pair, append(b, raw...), nil
 }
 
-// decodeParams reads parameters into the one argument of a typed method and checks it: by
-// name, by position, or raw. Like decodeValue it may keep data if A is []byte.
-func decodeParams[A any](form wire.Form, data []byte, a *A) error {
-	if b, ok := any(a).(*[]byte); ok && form == wire.Bytes {
+// decodeParams reads parameters into the one argument of a method, which into points at, and
+// checks it: by name, by position, or raw. Like decodeValue it may keep data if that is a
+// []byte. A pointer to a struct takes what the struct would.
+func decodeParams(form wire.Form, data []byte, into any) error {
+	if b, ok := into.(*[]byte); ok && form == wire.Bytes {
 		*b = data
 		return nil
 	}
-	s := shapeOf(reflect.TypeFor[A]())
+	v := reflect.ValueOf(into).Elem()
+	s := shapeOf(v.Type())
+	if v.Kind() == reflect.Pointer && string(data) != "[null]" {
+		if to := shapeOf(v.Type().Elem()); to.kind == shapeStruct || to.kind == shapePair {
+			v.Set(reflect.New(v.Type().Elem()))
+			into, v, s = v.Interface(), v.Elem(), to
+		}
+	}
 	if s.kind == shapeValue {
-		return decodeInto(form, data, a)
+		return decodeInto(form, data, into)
 	}
 	head, body := data, []byte(nil)
 	switch form {
 	case wire.Bytes:
-		return fmt.Errorf("raw bytes came where %s was expected", typeName(a))
+		return fmt.Errorf("raw bytes came where %s was expected", v.Type())
 	case wire.Pair:
 		var err error
 		if head, body, err = splitPair(data); err != nil {
 			return err
 		}
 		if s.kind != shapePair {
-			return fmt.Errorf("raw bytes came with the arguments where %s was expected", typeName(a))
+			return fmt.Errorf("raw bytes came with the arguments where %s was expected", v.Type())
 		}
 		if body == nil {
 			body = []byte{}
@@ -88,18 +96,18 @@ func decodeParams[A any](form wire.Form, data []byte, a *A) error {
 	}
 	if len(head) > 0 && firstByte(head) != '[' {
 		if s.kind != shapeStruct && s.kind != shapePair && s.kind != shapeEmpty {
-			return fmt.Errorf("arguments by name came where one %s was expected: send a list of one", typeName(a))
+			return fmt.Errorf("arguments by name came where one %s was expected: send a list of one", v.Type())
 		}
-		return decodeByName(form, data, a, s)
+		return decodeByName(form, data, into, s)
 	}
 	list, err := splitList(head)
 	if err != nil {
 		return err
 	}
-	if err := decodeList(list, body, reflect.ValueOf(a).Elem(), s); err != nil {
+	if err := decodeList(list, body, v, s); err != nil {
 		return err
 	}
-	return validate(a)
+	return validate(into)
 }
 
 func decodeByName(form wire.Form, data []byte, into any, s *shape) error {

@@ -57,7 +57,8 @@ func (m Sink[A, In, R]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In,
 	if c.err != nil {
 		return r, c.err
 	}
-	return r, decodeResult(c, &r)
+	err = decodeResult(c, &r)
+	return r, err
 }
 
 // Handle puts the method on a Mux. The handler ranges over in once; what it leaves is

@@ -25,7 +25,7 @@ type Value struct {
 // Decode stores the value in the variable that into points at, as Await does.
 func (v Value) Decode(into any) error {
 	form, data := v.encode(nil)
-	return decodeInto(form, data, into)
+	return store(form, data, into)
 }
 
 func (v Value) encode(b []byte) (wire.Form, []byte) {
@@ -167,8 +167,8 @@ func splitPair(data []byte) (head, body []byte, err error) {
 	return rest[:n], rest[n:], nil
 }
 
-// decodeValue reads a result or an item and checks it. It never keeps data, except where the
-// form is Bytes and T is []byte: then *v is data.
+// decodeValue reads a result or an item and checks it; on an error *v is zero. It never keeps
+// data, except where the form is Bytes and T is []byte: then *v is data.
 func decodeValue[T any](form wire.Form, data []byte, v *T) error {
 	switch x := any(v).(type) {
 	case *[]byte:
@@ -180,6 +180,8 @@ func decodeValue[T any](form wire.Form, data []byte, v *T) error {
 		return nil
 	}
 	if err := decodeInto(form, data, v); err != nil {
+		var none T
+		*v = none
 		return err
 	}
 	return nil
@@ -204,6 +206,10 @@ func decodeInto(form wire.Form, data []byte, into any) error {
 			return err
 		}
 		rv := reflect.ValueOf(into).Elem()
+		if rv.Kind() == reflect.Pointer {
+			rv.Set(reflect.New(rv.Type().Elem()))
+			rv = rv.Elem()
+		}
 		s := shapeOf(rv.Type())
 		if s.kind != shapePair {
 			return fmt.Errorf("JSON with raw bytes came where %s was expected", typeName(into))
@@ -254,10 +260,29 @@ func (v *Value) set(form wire.Form, data []byte) error {
 
 func typeName(into any) string { return reflect.TypeOf(into).Elem().String() }
 
-// validate asks a value that can check itself.
+// store is decodeInto for a variable of the program's own: nothing is stored there but what
+// was read to the end and checked.
+func store(form wire.Form, data []byte, into any) error {
+	v := reflect.ValueOf(into)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return fmt.Errorf("a value needs a pointer to a variable to be stored in, %T came", into)
+	}
+	fresh := reflect.New(v.Type().Elem())
+	if err := decodeInto(form, data, fresh.Interface()); err != nil {
+		return err
+	}
+	v.Elem().Set(fresh.Elem())
+	return nil
+}
+
+// validate asks the value that into points at, if it can check itself. If that is a pointer,
+// it asks what it points at.
 func validate(into any) error {
 	if v, ok := into.(interface{ Validate() error }); ok {
 		return v.Validate()
+	}
+	if v := reflect.ValueOf(into).Elem(); v.Kind() == reflect.Pointer && !v.IsNil() {
+		return validate(v.Interface())
 	}
 	return nil
 }
