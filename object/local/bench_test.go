@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -21,31 +22,37 @@ func batch(n, size int) (objects [][]byte, renew func(id int64)) {
 	}
 }
 
-// BenchmarkPutBatch puts new objects of 1 KiB, 1,000 in each Put, from one or
-// several goroutines.
+// BenchmarkPutBatch puts new objects of 1 KiB, 1,000 and 10,000 in each Put,
+// from one or several goroutines.
 func BenchmarkPutBatch(b *testing.B) {
-	for _, writers := range []int{1, 4} {
-		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
-			s := openIn(b, storeDir(b))
-			var id atomic.Int64
-			b.SetParallelism((writers + 1) / 2) // times GOMAXPROCS, which is 2 on a small machine
-			if writers == 1 {
-				objects, renew := batch(1000, 1<<10)
-				for b.Loop() {
-					renew(id.Add(1))
-					put(b, s, objects...)
+	for _, size := range []int{1000, 10_000} {
+		for _, writers := range []int{1, 4} {
+			b.Run(fmt.Sprintf("batch=%d/writers=%d", size, writers), func(b *testing.B) {
+				s := openIn(b, storeDir(b))
+				var id atomic.Int64
+				var wg sync.WaitGroup
+				b.ResetTimer()
+				for range writers {
+					wg.Go(func() {
+						objects, renew := batch(size, 1<<10)
+						for {
+							n := id.Add(1)
+							if n > int64(b.N) {
+								return
+							}
+							renew(n)
+							if _, err := s.Put(background, objects...); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
 				}
-			} else {
-				b.RunParallel(func(p *testing.PB) {
-					objects, renew := batch(1000, 1<<10)
-					for p.Next() {
-						renew(id.Add(1))
-						put(b, s, objects...)
-					}
-				})
-			}
-			b.ReportMetric(float64(id.Load()*1000)/b.Elapsed().Seconds(), "objects/s")
-		})
+				wg.Wait()
+				b.StopTimer()
+				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
+			})
+		}
 	}
 }
 

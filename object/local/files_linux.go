@@ -14,7 +14,7 @@ func syncData(f *os.File) error {
 	var failed error
 	err = conn.Control(func(fd uintptr) {
 		for {
-			if failed = syscall.Fdatasync(int(fd)); failed != syscall.EINTR { //nolint:errorlint // a system call returns the plain number
+			if failed = syscall.Fdatasync(int(fd)); failed != syscall.EINTR {
 				return
 			}
 		}

@@ -122,10 +122,12 @@ func (f *frozenFS) MkdirAll(dir string, perm os.FileMode) error {
 // Remove is no reason to freeze: what could not be removed is removed at the
 // next open.
 func (f *frozenFS) Remove(name string) error {
-	if f.failed() != nil {
+	select {
+	case <-f.stopped:
 		return nil
+	default:
+		return f.FS.Remove(name)
 	}
-	return f.FS.Remove(name)
 }
 
 func (f *frozenFS) Unwrap() vfs.FS { return f.FS }

@@ -71,7 +71,8 @@ func openIndex(dir string, under vfs.FS, log *slog.Logger) (*index, error) {
 	}
 	for i := range options.Levels {
 		l := &options.Levels[i]
-		l.FilterPolicy = bloom.FilterPolicy(10)
+		l.FilterPolicy = bloom.FilterPolicy(14) // 1 look-up of 1,000 reads a block in vain
+		l.IndexBlockSize = 1 << 20              // one level of index blocks in a table
 		// Keys are hashes: nothing to compress.
 		l.Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 		// Small tables have small filters, so that one look-up does not load

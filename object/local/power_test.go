@@ -225,7 +225,7 @@ func cutPower(t *testing.T, rng *rand.Rand, noSync bool, before crashed) crashed
 	if err != nil {
 		t.Fatalf("cannot be opened: %v", err)
 	}
-	for round := 0; round < 12; round++ {
+	for range 12 {
 		var objects [][]byte
 		for range 1 + rng.IntN(4) {
 			b := make([]byte, rng.IntN(3000))
@@ -294,7 +294,7 @@ func TestPowerCut(t *testing.T) {
 		cuts = 30
 	}
 	for seed := range uint64(cuts) {
-		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test that can be repeated
+		rng := rand.New(rand.NewPCG(seed, 1))
 		var state crashed
 		for round := range 3 {
 			state = cutPower(t, rng, false, state)
@@ -308,7 +308,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	caught := 0
 	for seed := range uint64(20) {
-		rng := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test that can be repeated
+		rng := rand.New(rand.NewPCG(seed, 2))
 		if problems := cutPower(t, rng, true, crashed{}).verify(); len(problems) > 0 {
 			caught++
 		}

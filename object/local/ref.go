@@ -2,9 +2,10 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/chumsync/chum/object"
 )

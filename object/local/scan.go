@@ -2,10 +2,11 @@ package local
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/chumsync/chum/object"
 )
