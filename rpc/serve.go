@@ -41,11 +41,11 @@ func (s *serving) freeArgs() {
 
 // do runs the handler, on a worker.
 func (s *serving) do() {
-	p := s.p
+	p, ran := s.p, No
 	defer func() {
 		if r := recover(); r != nil {
 			p.opt.Logger.Error("rpc: handler panicked", "method", s.service.Name, "panic", r, "stack", string(debug.Stack()))
-			s.answerError(&Error{Code: Internal, Message: "the handler panicked", Executed: Yes})
+			s.answerError(&Error{Code: Internal, Message: "the handler panicked", Executed: ran})
 		}
 		s.finished()
 	}()
@@ -53,6 +53,7 @@ func (s *serving) do() {
 		s.refuse(PermissionDenied, err)
 		return
 	}
+	ran = Yes
 	s.service.serve(s)
 }
 
