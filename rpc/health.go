@@ -16,7 +16,7 @@ const (
 	pongTime  = 10 * time.Second
 	writeTime = 10 * time.Second
 	// ackTime is how long it may acknowledge nothing of the bulk it was sent. That is longer,
-	// since bulk may be slow to arrive: this is a window's quarter at 35 kbit/s.
+	// since bulk may be slow to arrive.
 	ackTime = 30 * time.Second
 	// expireEvery bounds how often the open calls are searched for those whose time is over.
 	expireEvery = 100 * time.Millisecond
