@@ -74,7 +74,6 @@ names over to other stores: only what is missing there, checked byte by byte.`,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
 		PersistentPreRun: func(*cobra.Command, []string) {
-			a.began = true
 			slog.SetDefault(a.logger(slog.LevelWarn))
 		},
 	}
@@ -117,6 +116,11 @@ names over to other stores: only what is missing there, checked byte by byte.`,
 			c.GroupID = g.id
 			c.Flags().SortFlags = false
 			c.DisableFlagsInUseLine = true
+			run := c.RunE
+			c.RunE = func(c *cobra.Command, args []string) error {
+				a.began = true
+				return run(c, args)
+			}
 			root.AddCommand(c)
 		}
 	}
@@ -180,7 +184,7 @@ func (a *app) logger(level slog.Level) *slog.Logger {
 	case a.quiet:
 		level = slog.LevelWarn
 	}
-	return slog.New(tint.NewHandler(a.stderr, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: !a.stderr.colour}))
+	return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: !a.stderr.colour}))
 }
 
 // arguments says how many arguments a command takes, in words that name them.

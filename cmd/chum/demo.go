@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -296,13 +295,18 @@ func (d *demo) farewell(keep bool, took time.Duration) {
 
 // removeAll removes a tree even where directories may not be written to.
 func removeAll(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.IsDir() {
-			err = os.Chmod(path, 0o700)
-		}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return err
+	}
+	defer root.Close()
+	_ = fs.WalkDir(root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			_ = root.Chmod(path, 0o700)
+		}
+		return nil // what cannot be removed shows when it is to be
 	})
-	return errors.Join(err, os.RemoveAll(dir))
+	return os.RemoveAll(dir)
 }
 
 // A decoder takes what a command prints with --json.

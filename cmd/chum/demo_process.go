@@ -22,7 +22,7 @@ func (d *demo) process(ctx context.Context, store string, args []string, quiet b
 	if quiet || d.quiet {
 		args = append(args, "--quiet")
 	}
-	c := exec.CommandContext(ctx, d.self, args...)
+	c := exec.CommandContext(ctx, d.self, args...) //nolint:gosec // it is this program
 	c.Stderr = d.stderr.Writer
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 2 * drainTime

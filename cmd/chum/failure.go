@@ -87,20 +87,20 @@ func explainLocal(f *failure) bool {
 	switch err := f.err; {
 	case errors.Is(err, chum.ErrConflicts):
 		f.code = exitConflict
-		f.hinted("chum sync URL NAME --pull takes the other side's version, --push this side's;" +
-			" the one that is replaced stays in its store, under the link that is printed as old")
+		f.hint = "chum sync URL NAME --pull takes the other side's version, --push this side's;" +
+			" the one that is replaced stays in its store, under the link that is printed as old"
 	case errors.Is(err, object.ErrConflict):
 		f.code = exitConflict
-		f.hinted("somebody changed it at the same moment: run the same command again")
+		f.hint = "somebody changed it at the same moment: run the same command again"
 	case errors.Is(err, local.ErrNewer):
-		f.hinted("use the newer chum, or another store with --store DIR")
+		f.hint = "use the newer chum, or another store with --store DIR"
 	case errors.Is(err, object.ErrCorrupt):
-		f.hinted("the disk changed what was stored: put the same content again, or fetch it with chum sync URL NAME --pull; then check the disk")
+		f.hint = "the disk changed what was stored: put the same content again, or fetch it with chum sync URL NAME --pull; then check the disk"
 	case errors.Is(err, object.ErrBadName):
 		f.code = exitUsage
-		f.hinted("a name is one word such as notes; give another one with --name")
+		f.hint = "a name is one word such as notes; give another one with --name"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		f.hinted("the disk is full: free some space and run the same command again; what was stored so far is kept")
+		f.hint = "the disk is full: free some space and run the same command again; what was stored so far is kept"
 	default:
 		return false
 	}
@@ -110,15 +110,15 @@ func explainLocal(f *failure) bool {
 func explainLocked(f *failure, locked *local.LockedError) {
 	if locked.PID == 0 {
 		f.err = fmt.Errorf("the store %s is in use by another process", locked.Dir)
-		f.hinted("wait for it, or use another store with --store DIR")
+		f.hint = "wait for it, or use another store with --store DIR"
 		return
 	}
 	f.err = fmt.Errorf("the store %s is in use by process %d: %s", locked.Dir, locked.PID, locked.Command)
 	if strings.Contains(locked.Command, " serve") {
-		f.hinted("a server holds its store: reach it with chum sync URL, stop it with kill %d, or use another store with --store DIR", locked.PID)
+		f.hint = fmt.Sprintf("a server holds its store: reach it with chum sync URL, stop it with kill %d, or use another store with --store DIR", locked.PID)
 		return
 	}
-	f.hinted("wait for it, stop it with kill %d, or use another store with --store DIR", locked.PID)
+	f.hint = fmt.Sprintf("wait for it, stop it with kill %d, or use another store with --store DIR", locked.PID)
 }
 
 // explainRemote knows what the other side answers.
@@ -130,24 +130,24 @@ func explainRemote(f *failure) bool {
 	switch remote.Code {
 	case rpc.PermissionDenied, rpc.Unauthenticated:
 		f.code = exitRefused
-		f.hinted("the server only gives: start it with chum serve --write to let others change its names, or fetch only, with chum sync URL --pull")
+		f.hint = "the server only gives: start it with chum serve --write to let others change its names, or fetch only, with chum sync URL --pull"
 	case rpc.NotFound:
 		f.code = exitNotFound
 	case rpc.Unimplemented:
 		f.code = exitNotFound
-		f.hinted("chum methods URL lists what there is")
+		f.hint = "chum methods URL lists what there is"
 	case rpc.Aborted:
 		f.code = exitConflict
-		f.hinted("somebody changed it at the same moment: run the same command again")
+		f.hint = "somebody changed it at the same moment: run the same command again"
 	case rpc.Unavailable:
 		f.code = exitConnection
-		f.hinted("the connection was lost: run the same command again, what came over is kept")
+		f.hint = "the connection was lost: run the same command again, what came over is kept"
 	case rpc.DeadlineExceeded:
-		f.hinted("the other side did not answer in time: try again, or give a call more time with --timeout")
+		f.hint = "the other side did not answer in time: try again, or give a call more time with --timeout"
 	case rpc.Internal:
-		f.hinted("the reason stands in the log of the other side")
+		f.hint = "the reason stands in the log of the other side"
 	case rpc.ResourceExhausted:
-		f.hinted("the other side has no room left: its disk is full, or a limit is reached")
+		f.hint = "the other side has no room left: its disk is full, or a limit is reached"
 	}
 	return true
 }
@@ -157,12 +157,13 @@ func explainFiles(f *failure) {
 	switch {
 	case errors.Is(f.err, object.ErrNotFound):
 		f.code = exitNotFound
+		f.hint = "chum ls lists the names here, chum call URL listRefs those at the other side"
 	case errors.Is(f.err, fs.ErrNotExist):
 		f.code = exitNotFound
-		f.hinted("check the path")
+		f.hint = "check the path"
 	case errors.Is(f.err, fs.ErrPermission):
 		f.code = exitRefused
-		f.hinted("check whom it belongs to and its mode")
+		f.hint = "check whom it belongs to and its mode"
 	}
 }
 

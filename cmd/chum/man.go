@@ -50,7 +50,7 @@ func manName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(
 // manPage writes the page of a command, from the same texts as its help, in the macros of
 // man(7).
 func manPage(w io.Writer, c *cobra.Command) {
-	p := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	p(`.TH %q 1 "" "chum %s" "chum"`, strings.ToUpper(manName(c)), roff(chum.Version))
 	p(".SH NAME\n%s \\- %s", roff(manName(c)), roff(c.Short))
 	p(".SH SYNOPSIS\n.B %s", roff(useLine(c)))
@@ -59,7 +59,7 @@ func manPage(w io.Writer, c *cobra.Command) {
 	if long == "" {
 		long = c.Short + "."
 	}
-	for _, part := range strings.Split(long, "\n\n") {
+	for part := range strings.SplitSeq(long, "\n\n") {
 		manParagraph(p, part)
 	}
 	if !c.HasParent() {

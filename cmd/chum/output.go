@@ -50,7 +50,8 @@ func (o *output) paint(s shade, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
+// printf prints. An error is of no use: a broken pipe ends the process.
+func (o *output) printf(format string, args ...any) { _, _ = fmt.Fprintf(o, format, args...) }
 
 // failure prints what was wrong and what to do.
 func (o *output) failure(f *failure) {
@@ -118,7 +119,7 @@ func (o *output) table(rows [][]cell) {
 		}
 		b.WriteByte('\n')
 	}
-	io.WriteString(o, b.String()) //nolint:errcheck // as fmt.Print: a broken pipe ends the process
+	o.printf("%s", b.String())
 }
 
 // jsonOptions are those of all JSON that is printed.

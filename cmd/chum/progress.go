@@ -39,6 +39,7 @@ func (a *app) meter(what string) *meter {
 		return nil
 	}
 	m := &meter{out: a.stderr, what: what, start: time.Now(), quit: make(chan struct{})}
+	m.pace.add(m.start, 0)
 	every := lineEvery
 	if m.out.terminal && !a.verbose { // log lines would run into the bar
 		every = barEvery
@@ -130,9 +131,10 @@ func (m *meter) left(done, total int64) (string, bool) {
 }
 
 func (m *meter) addBar() {
-	m.bars = mpb.New(mpb.WithOutput(m.out), mpb.WithWidth(24), mpb.WithRefreshRate(barEvery), mpb.WithAutoRefresh())
+	m.bars = mpb.New(mpb.WithOutput(m.out.Writer), mpb.WithRefreshRate(barEvery), mpb.WithAutoRefresh())
 	var mu sync.Mutex // decorators are called by mpb's goroutines
 	m.bar = m.bars.New(0, mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
+		mpb.BarWidth(24),
 		mpb.PrependDecorators(decor.Name(m.what+" ")),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
 			mu.Lock()

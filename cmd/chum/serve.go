@@ -145,7 +145,7 @@ func drain(log *slog.Logger, server *http.Server, peers *wsrpc.Server) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		if server.Shutdown(ctx) != nil {
-			server.Close() //nolint:errcheck // the process ends
+			server.Close()
 		}
 	})
 	both.Go(func() {

@@ -49,6 +49,8 @@ under the link that is printed as old. The server must be started with --write t
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
+			case pull && push:
+				return misuse("--pull and --push exclude each other").hinted("without either, both sides are brought up to date")
 			case pull:
 				plan.Direction = chum.Pull
 			case push:
@@ -66,7 +68,6 @@ under the link that is printed as old. The server must be started with --write t
 	c.Flags().BoolVar(&pull, "pull", false, "change only this side; of what both sides changed, take the other side's")
 	c.Flags().BoolVar(&push, "push", false, "change only the other side; of what both sides changed, take this side's")
 	c.Flags().BoolVarP(&plan.DryRun, "dry-run", "n", false, "tell what would be done, and do nothing")
-	c.MarkFlagsMutuallyExclusive("pull", "push")
 	return c
 }
 
