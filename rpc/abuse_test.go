@@ -80,8 +80,10 @@ func conversations() []conversation {
 		{name: "a length of 2^64", send: [][]byte{{0x0c, 0x00, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02}}, cut: "above 64 bits"},
 		{name: "a length not in its shortest form", send: [][]byte{{0x0c, 0x00, 0x80, 0x00}}, cut: "shortest form"},
 		{name: "a message over the limit", send: [][]byte{bytes.Repeat(ping, wire.MaxMessage/len(ping)+1)}, cut: "a message of 1048578 bytes", big: true},
-		{name: "good frames before a bad one take effect", send: [][]byte{msg(yours(wire.Result, 1, `"yes"`), []byte{0})},
-			cut: "unknown kind 0", settled: []refusal{{ID: 1}}},
+		{
+			name: "good frames before a bad one take effect", send: [][]byte{msg(yours(wire.Result, 1, `"yes"`), []byte{0})},
+			cut: "unknown kind 0", settled: []refusal{{ID: 1}},
+		},
 
 		// The connection.
 		{name: "a second hello", send: [][]byte{goodHello}, cut: "a second hello"},
@@ -92,8 +94,10 @@ func conversations() []conversation {
 		{name: "an ack that goes backwards", send: [][]byte{conFrame(wire.Ack, uvarint(2)), conFrame(wire.Ack, uvarint(1))}, cut: "acknowledged 1 bytes"},
 		{name: "an ack of no number", send: [][]byte{conFrame(wire.Ack, "")}, cut: "malformed ack"},
 		{name: "an ack with bytes behind it", send: [][]byte{conFrame(wire.Ack, "\x00\x00")}, cut: "malformed ack"},
-		{name: "a goaway", send: [][]byte{conFrame(wire.GoAway, uvarint(2))},
-			settled: []refusal{{3, Unavailable, No}, {4, Unavailable, No}}},
+		{
+			name: "a goaway", send: [][]byte{conFrame(wire.GoAway, uvarint(2))},
+			settled: []refusal{{3, Unavailable, No}, {4, Unavailable, No}},
+		},
 		{name: "a second goaway", send: [][]byte{conFrame(wire.GoAway, uvarint(9)), conFrame(wire.GoAway, uvarint(0))}, strikes: 1},
 		{name: "a goaway of no number", send: [][]byte{conFrame(wire.GoAway, "\x80")}, cut: "malformed goaway"},
 		{name: "a bye that is not JSON", send: [][]byte{conFrame(wire.Bye, "so long")}, cut: "malformed bye"},
@@ -136,22 +140,38 @@ func conversations() []conversation {
 			request(1, 0, "__proto__", ""), request(2, 0, "constructor", ""), request(3, 0, "toString", ""),
 			request(4, 0, "hi\x00", ""), request(5, 0, "/hi", ""), request(6, 0, "../hi", ""), request(7, 0, "Hi", ""), request(8, 0, "h\xff", ""),
 		}, answers: []refusal{
-			{1, Unimplemented, No}, {2, Unimplemented, No}, {3, Unimplemented, No}, {4, Unimplemented, No},
-			{5, Unimplemented, No}, {6, Unimplemented, No}, {7, Unimplemented, No}, {8, Unimplemented, No},
+			{1, Unimplemented, No},
+			{2, Unimplemented, No},
+			{3, Unimplemented, No},
+			{4, Unimplemented, No},
+			{5, Unimplemented, No},
+			{6, Unimplemented, No},
+			{7, Unimplemented, No},
+			{8, Unimplemented, No},
 		}},
-		{name: "a call of a stream", send: [][]byte{request(1, 0, "count", "[1]"), request(2, feeds, "count", "[1]"), request(3, takes, "hi", `["x"]`)},
-			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}}},
+		{
+			name: "a call of a stream", send: [][]byte{request(1, 0, "count", "[1]"), request(2, feeds, "count", "[1]"), request(3, takes, "hi", `["x"]`)},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}},
+		},
 		{name: "an absurd time left is none", send: [][]byte{mine(wire.Request, 1, append(requestHead(0, 1<<63, "hi"), `["x"]`...))}, served: 1},
 
 		// Arguments.
-		{name: "arguments of another type", send: [][]byte{request(1, 0, "hi", `[5]`), request(2, 0, "hi", `"x"`), request(3, 0, "hi", `{"a":1}`), request(4, 0, "hi", `["x","y"]`), request(5, 0, "hi", "")},
-			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}, {4, InvalidArgument, No}, {5, InvalidArgument, No}}},
-		{name: "arguments that are not JSON", send: [][]byte{request(1, 0, "hi", `["x"`), request(2, 0, "hi", `["x"]]`), request(3, 0, "hi", `[NaN]`), request(4, 0, "hi", "[\"\xff\"]"), request(5, 0, "hi", `["\ud800"]`)},
-			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}, {4, InvalidArgument, No}, {5, InvalidArgument, No}}},
-		{name: "raw bytes where there are none", send: [][]byte{bytesRequest(1, 0, "hi", []byte("x")), formed(request(2, 0, "hi", "\x05[\"x\"]raw"), wire.Pair)},
-			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}}},
-		{name: "a pair cut short", send: [][]byte{formed(request(1, 0, "hi", "\x09[\"x\"]"), wire.Pair), formed(request(2, 0, "hi", ""), wire.Pair)},
-			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}}},
+		{
+			name: "arguments of another type", send: [][]byte{request(1, 0, "hi", `[5]`), request(2, 0, "hi", `"x"`), request(3, 0, "hi", `{"a":1}`), request(4, 0, "hi", `["x","y"]`), request(5, 0, "hi", "")},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}, {4, InvalidArgument, No}, {5, InvalidArgument, No}},
+		},
+		{
+			name: "arguments that are not JSON", send: [][]byte{request(1, 0, "hi", `["x"`), request(2, 0, "hi", `["x"]]`), request(3, 0, "hi", `[NaN]`), request(4, 0, "hi", "[\"\xff\"]"), request(5, 0, "hi", `["\ud800"]`)},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}, {4, InvalidArgument, No}, {5, InvalidArgument, No}},
+		},
+		{
+			name: "raw bytes where there are none", send: [][]byte{bytesRequest(1, 0, "hi", []byte("x")), formed(request(2, 0, "hi", "\x05[\"x\"]raw"), wire.Pair)},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}},
+		},
+		{
+			name: "a pair cut short", send: [][]byte{formed(request(1, 0, "hi", "\x09[\"x\"]"), wire.Pair), formed(request(2, 0, "hi", ""), wire.Pair)},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}},
+		},
 		{name: "JSON 100,000 deep", send: longRequest(1, 0, "hi", deep), answers: refused(1, InvalidArgument), big: true},
 		{name: "JSON 100,000 deep, to a plain function", send: longRequest(1, 0, "add", deep), answers: refused(1, InvalidArgument), big: true},
 		{name: "a name twice", send: [][]byte{request(1, 0, "rpc.methods", `{"a":1,"a":2}`)}, answers: refused(1, InvalidArgument)},
@@ -165,8 +185,10 @@ func conversations() []conversation {
 		{name: "a long value without a length", send: [][]byte{long(request(1, 0, "hi", ""))}, cut: "length of a long value"},
 		{name: "arguments over the limit", send: [][]byte{long(request(1, 0, "hi", uvarint(8<<20+1)+"[")), mine(wire.Part, 1, "]")}, answers: refused(1, ResourceExhausted), late: 1},
 		{name: "arguments of 2^64-1 bytes", send: [][]byte{long(request(1, 0, "hi", uvarint(1<<64-1)))}, answers: refused(1, ResourceExhausted)},
-		{name: "a result over the limit", send: [][]byte{long(yours(wire.Result, 1, uvarint(8<<20+1))), yours(wire.Part, 1, "x")},
-			late: 1, settled: []refusal{{1, ResourceExhausted, Yes}}},
+		{
+			name: "a result over the limit", send: [][]byte{long(yours(wire.Result, 1, uvarint(8<<20+1))), yours(wire.Part, 1, "x")},
+			late: 1, settled: []refusal{{1, ResourceExhausted, Yes}},
+		},
 		{name: "an item over the limit", send: [][]byte{long(yours(wire.Item, 2, uvarint(8<<20+1)))}, settled: []refusal{{2, ResourceExhausted, Yes}}},
 		{name: "an item over the limit, to a handler", send: [][]byte{msg(sink, long(mine(wire.Item, 1, uvarint(8<<20+1))))}, answers: []refusal{{1, ResourceExhausted, Yes}}},
 		{name: "a long value amid a long value", send: [][]byte{long(yours(wire.Result, 1, "\x05x")), long(yours(wire.Result, 1, "\x05x"))}, cut: "amid a long value"},
@@ -275,8 +297,9 @@ func converse(t *testing.T, c conversation) {
 // checkCut checks that the peer told everybody why it cut the connection.
 func checkCut(t *testing.T, r *raw, reason string) {
 	t.Helper()
-	time.Sleep(time.Second) // which the last word may take
-	if !closed(r.peer.Done()) {
+	select {
+	case <-r.peer.Done():
+	case <-time.After(time.Second): // which the last word may take
 		t.Fatal("the connection was not cut")
 	}
 	if err := r.peer.Err(); err == nil || !strings.Contains(err.Error(), reason) {

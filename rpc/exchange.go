@@ -55,15 +55,14 @@ func (x *exchange) dropLong() {
 // what was announced.
 type assembly struct {
 	frame wire.Frame // the frame that began it
-	head  []byte     // what came before the value in it (requests only)
 	buf   []byte
 	total int
 }
 
-// errRefused says that a long value is not taken; the connection goes on.
-type errRefused struct{ reason string }
+// refusedError says that a long value is not taken; the connection goes on.
+type refusedError struct{ reason string }
 
-func (e errRefused) Error() string { return e.reason }
+func (e refusedError) Error() string { return e.reason }
 
 // beginLong takes the first bytes of a long value in. It reports whether the value is whole.
 func (x *exchange) beginLong(f wire.Frame, payload []byte) (whole bool, err error) {
@@ -77,9 +76,9 @@ func (x *exchange) beginLong(f wire.Frame, payload []byte) (whole bool, err erro
 	p := x.p
 	switch {
 	case total > uint64(p.opt.MaxValue):
-		return false, errRefused{fmt.Sprintf("a value of %d bytes came, %d are taken; send what is longer through a stream", total, p.opt.MaxValue)}
+		return false, refusedError{fmt.Sprintf("a value of %d bytes came, %d are taken; send what is longer through a stream", total, p.opt.MaxValue)}
 	case p.assembling+int(total) > p.opt.MaxAssembly:
-		return false, errRefused{fmt.Sprintf("a value of %d bytes came while %d are arriving or not consumed; %d are taken at once", total, p.assembling, p.opt.MaxAssembly)}
+		return false, refusedError{fmt.Sprintf("a value of %d bytes came while %d are arriving or not consumed; %d are taken at once", total, p.assembling, p.opt.MaxAssembly)}
 	}
 	p.assembling += int(total)
 	f.Payload = nil

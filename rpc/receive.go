@@ -162,7 +162,7 @@ func (p *Peer) request(f wire.Frame) error {
 		p.stats.In.Failed++
 		s.dropLong()
 	}
-	if refused, ok := err.(errRefused); ok {
+	if refused, ok := err.(refusedError); ok {
 		p.refuseID(f.ID, failure(ResourceExhausted, No, "%s", refused.reason))
 		return nil
 	}
@@ -270,7 +270,7 @@ func (p *Peer) reply(f wire.Frame) error {
 		return fmt.Errorf("call %d: a result amid a long value", f.ID)
 	case f.Long:
 		whole, err := c.beginLong(f, f.Payload)
-		if refused, ok := err.(errRefused); ok {
+		if refused, ok := err.(refusedError); ok {
 			p.giveUp(c, failure(ResourceExhausted, Yes, "rpc: %s: %s", c.method, refused.reason))
 			return nil
 		}
@@ -344,7 +344,7 @@ func (p *Peer) item(x *exchange, f wire.Frame) error {
 		return nil
 	}
 	whole, err := x.beginLong(f, f.Payload)
-	if refused, ok := err.(errRefused); ok {
+	if refused, ok := err.(refusedError); ok {
 		p.breakOff(x, failure(ResourceExhausted, Yes, "rpc: the stream broke off after %d items: %s", x.in.items, refused.reason))
 		return nil
 	}
