@@ -180,7 +180,7 @@ func TestFairShare(t *testing.T) {
 			fair += n / 6
 		}
 		for id := range uint64(6) {
-			if n := share[id+1]; n < fair*9/10 || n > fair*11/10 {
+			if n := share[id+1]; n < fair*4/5 || n > fair*6/5 {
 				t.Errorf("stream %d got %d bytes, a fair share is %d", id+1, n, fair)
 			}
 		}

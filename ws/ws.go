@@ -29,7 +29,7 @@ type Options struct {
 	// Header goes with the request of Dial: tokens, cookies.
 	Header http.Header
 	// Transport is what Dial connects with: proxies, TLS settings. nil means the settings of
-	// http.DefaultTransport. Its DialContext is wrapped.
+	// http.DefaultTransport. Its dial functions are wrapped.
 	Transport *http.Transport
 	// Origins are the hosts, as patterns of path.Match ("*.example.com"), of web pages that may
 	// connect to Accept besides those of the same host. Programs that send no Origin may always.
@@ -69,20 +69,26 @@ func Dial(ctx context.Context, rawURL string, options *Options) (wire.Conn, erro
 		transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
 	}
 	transport = transport.Clone()
+	defer transport.CloseIdleConnections() // nobody else has this one; what a failed handshake leaves is idle
 	// The upgrade exists in HTTP/1.1 only.
 	transport.ForceAttemptHTTP2 = false
-	dial := transport.DialContext
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
 	var line *cork
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
+	corked := func(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			line = &cork{Conn: c}
+			return line, nil
 		}
-		line = &cork{Conn: c}
-		return line, nil
+	}
+	if transport.DialContext == nil {
+		transport.DialContext = (&net.Dialer{}).DialContext
+	}
+	transport.DialContext = corked(transport.DialContext)
+	if transport.DialTLSContext != nil {
+		transport.DialTLSContext = corked(transport.DialTLSContext)
 	}
 	c, answer, err := websocket.Dial(ctx, rawURL, &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: transport},
@@ -175,7 +181,7 @@ func (c *conn) ReadMessage() ([]byte, error) {
 	c.release()
 	kind, r, err := c.c.Reader(context.Background())
 	if err != nil {
-		return nil, readError(err)
+		return nil, c.readError(err)
 	}
 	if kind != websocket.MessageBinary {
 		_ = c.c.Close(websocket.StatusUnsupportedData, "text messages are not understood")
@@ -192,7 +198,7 @@ func (c *conn) ReadMessage() ([]byte, error) {
 		}
 		if err != nil {
 			*c.buf = b
-			return nil, readError(err)
+			return nil, c.readError(err)
 		}
 		if len(b) == cap(b) {
 			b = append(make([]byte, 0, min(4*cap(b), max(c.limit, cap(b))+512)), b...)
@@ -201,9 +207,11 @@ func (c *conn) ReadMessage() ([]byte, error) {
 }
 
 // readError says why nothing more can be read. An orderly end is io.EOF.
-func readError(err error) error {
+func (c *conn) readError(err error) error {
 	var closed websocket.CloseError
 	switch {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return fmt.Errorf("ws: a message of more than %d bytes came: Options.MaxMessage allows no longer ones", c.limit)
 	case errors.As(err, &closed):
 		switch closed.Code {
 		case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
