@@ -229,3 +229,27 @@ func TestAcknowledgesSlowly(t *testing.T) {
 		}
 	})
 }
+
+// Who has an answer may make the next call at once: the slot of the first, and what its long
+// arguments took, are free by then.
+func TestSlotIsFreeWithTheAnswer(t *testing.T) {
+	mux := testMux()
+	mux.Func("length", func(b []byte) int { return len(b) })
+	a, _ := join(t, nil, mux, nil, &Options{MaxCalls: 1, MaxStreams: 1, MaxAssembly: 1 << 20})
+	long := make([]byte, 1<<20)
+	for i := range 300 {
+		if _, err := hi.Call(t.Context(), a, "x"); err != nil {
+			t.Fatalf("call %d: %v", i, err)
+		}
+		if _, err := sum.Call(t.Context(), a, struct{}{}, ints(3)); err != nil {
+			t.Fatalf("stream %d: %v", i, err)
+		}
+		if i%10 > 0 {
+			continue
+		}
+		var n int
+		if err := a.Send(t.Context(), "length", long).Await(&n); err != nil || n != len(long) {
+			t.Fatalf("long arguments %d: %d, %v", i, n, err)
+		}
+	}
+}

@@ -68,13 +68,22 @@ func (s *serving) finished() {
 		p.stats.In.Failed++
 		p.kick()
 	}
+	s.returned()
+	p.mu.Unlock()
+}
+
+// returned gives back what a handler holds while it runs. That is before its answer goes out:
+// who has an answer may count on it with the next call. With p.mu held.
+func (s *serving) returned() {
+	if !s.busy {
+		return
+	}
 	s.busy = false
 	if s.in != nil {
 		s.in.leave()
 	}
-	p.assembling -= s.longArg
-	p.freeSlot(s)
-	p.mu.Unlock()
+	s.p.assembling -= s.longArg
+	s.p.freeSlot(s)
 }
 
 // forget takes an answered call out of the table. With p.mu held.
@@ -130,6 +139,7 @@ func (s *serving) reply(encode func([]byte) (wire.Form, []byte, error)) {
 func (s *serving) result(form wire.Form, b []byte) (free bool) {
 	p := s.p
 	p.mu.Lock()
+	s.returned()
 	if !s.open {
 		p.mu.Unlock()
 		return true
@@ -202,6 +212,7 @@ func (s *serving) refuse(code Code, err error) {
 func (s *serving) answerError(e *Error) {
 	p := s.p
 	p.mu.Lock()
+	s.returned()
 	if !s.open {
 		p.mu.Unlock()
 		return
