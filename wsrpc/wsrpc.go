@@ -3,6 +3,7 @@ package wsrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -151,5 +152,5 @@ func ListenAndServe(ctx context.Context, addr string, services *rpc.Mux, options
 	if errors.Is(err, http.ErrServerClosed) && ctx.Err() != nil {
 		return drained
 	}
-	return err
+	return fmt.Errorf("wsrpc: %w", err)
 }
