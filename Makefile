@@ -37,6 +37,10 @@ build: ## Build the command into bin/chum
 demo: ## Show it: two chums bring a real directory over on one WebSocket
 	$(GO) run ./cmd/chum demo
 
+.PHONY: picture
+picture: ## Draw the picture at the top of the README from a run of the demo
+	$(GO) run ./cmd/chum demo 2>/dev/null | sed 's#[^ ]*/chum-demo-[0-9]*#$$DEMO#' | (cd tools && $(GO) run ./termsvg) > doc/demo.svg
+
 .PHONY: test
 test: tidy unit lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, lint, vulnerabilities
 
