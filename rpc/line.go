@@ -24,7 +24,7 @@ const (
 	bulkPerMessage = 64 << 10
 	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
 	// delay that bulk causes for calls. Fixed for now.
-	connWindow = 512 << 10
+	connWindow = 1 << 20
 	// messageLimit is where queued frames are cut into another message: the least that every
 	// peer accepts.
 	messageLimit = 256 << 10
@@ -125,7 +125,7 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	}
 	msg, cuts = l.out, l.cuts
 	l.out, l.spare, l.cuts, l.owed = l.spare[:0], nil, nil, 0
-	if len(l.ready) > 0 && cap(msg) < bulkPerMessage {
+	if len(l.ready) > 0 && cap(msg) < messageBuffer {
 		msg = append(messageBuffers.Get().([]byte)[:0], msg...)
 	}
 	l.batch++
@@ -159,11 +159,14 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 
 // messageBuffers hold what carries bulk, a message or what a stream has queued, and not longer
 // than it is needed: an idle connection has none.
-var messageBuffers = sync.Pool{New: func() any { return make([]byte, 0, bulkPerMessage+wire.MaxFrame+keepBuffer) }}
+var messageBuffers = sync.Pool{New: func() any { return make([]byte, 0, messageBuffer) }}
+
+// messageBuffer is what the longest of them needs, so that none has to grow.
+const messageBuffer = bulkPerMessage + wire.MaxFrame + keepBuffer
 
 // reuse gives a buffer to messageBuffers, if it is of the right size.
 func reuse(b []byte) {
-	if cap(b) >= bulkPerMessage && cap(b) <= 4*bulkPerMessage {
+	if cap(b) >= messageBuffer && cap(b) <= 2*messageBuffer {
 		messageBuffers.Put(b) //nolint:staticcheck // SA6002: a slice header a message is not worth a pointer
 	}
 }
