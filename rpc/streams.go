@@ -174,7 +174,7 @@ func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*ca
 	c := p.newCall(method, m)
 	form, args, err := appendParams(nil, a)
 	c.begin(ctx, form, args, err)
-	if closed(c.done) && c.err != nil {
+	if c.id == 0 { // it was not started; one that has ended since may have items to be read
 		return nil, c.err
 	}
 	return c, nil
