@@ -55,7 +55,7 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 	if len(args) == 3 {
 		text = args[2]
 	}
-	value, err := a.callArguments(text, o.data)
+	value, err := a.callArguments(ctx, text, o.data)
 	if err != nil {
 		return err
 	}
@@ -95,12 +95,12 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 }
 
 // callArguments makes the argument list of what stands in the command.
-func (a *app) callArguments(text, data string) (v rpc.Value, err error) {
+func (a *app) callArguments(ctx context.Context, text, data string) (v rpc.Value, err error) {
 	if text == "-" && data == "-" {
 		return v, misuse("standard input cannot be both the arguments and the data").hinted("give one of them in the command or as a file")
 	}
 	if text == "-" {
-		all, err := io.ReadAll(a.stdin)
+		all, err := a.readInput(ctx)
 		if err != nil {
 			return v, err
 		}
@@ -114,11 +114,26 @@ func (a *app) callArguments(text, data string) (v rpc.Value, err error) {
 	switch data {
 	case "":
 	case "-":
-		v.Body, err = io.ReadAll(a.stdin)
+		v.Body, err = a.readInput(ctx)
 	default:
 		v.Body, err = os.ReadFile(data)
 	}
 	return v, err
+}
+
+// maxInput is how much of standard input may be an argument, in bytes: more than any server
+// takes for a value.
+const maxInput = 64 << 20
+
+func (a *app) readInput(ctx context.Context) ([]byte, error) {
+	in := interruptible(ctx, a.stdin)
+	defer in.Close()
+	all, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if len(all) > maxInput {
+		return nil, misuse("standard input has more than %s, which no server takes as an argument", amount(maxInput)).
+			hinted("send what is longer through a method that is fed a stream")
+	}
+	return all, err
 }
 
 // argumentList makes an array or an object of what may also be a single value.
@@ -197,10 +212,12 @@ func (a *app) printResult(v rpc.Value, err error) error {
 	if len(v.JSON) == 0 {
 		return nil // nothing is a result, too
 	}
+	text := string(v.JSON)
 	if a.stdout.terminal {
 		_ = v.JSON.Indent(jsontext.WithIndent("  ")) // it is valid, or it would not have come
+		text = harmless(string(v.JSON))
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\n", v.JSON)
+	_, err = fmt.Fprintln(a.stdout, text)
 	return err
 }
 

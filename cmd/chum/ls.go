@@ -9,6 +9,9 @@ import (
 	"github.com/chumsync/chum/object/local"
 )
 
+// pageRows is how many entries are aligned with each other. A directory may have millions.
+const pageRows = 1000
+
 func (a *app) lsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls [NAME|NAME/PATH|LINK]",
@@ -70,7 +73,10 @@ func (a *app) listEntries(ctx context.Context, store *local.Store, what string) 
 		if a.json {
 			return a.stdout.line(e)
 		}
-		rows = append(rows, row(e))
+		if rows = append(rows, row(e)); len(rows) == pageRows {
+			a.stdout.table(rows)
+			rows = rows[:0]
+		}
 		return nil
 	}
 	if e.Kind != object.KindTree {

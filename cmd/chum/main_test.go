@@ -21,7 +21,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wsrpc"
@@ -98,10 +97,12 @@ func condition(cond string) (bool, error) {
 			return false, err
 		}
 		defer os.Remove(dir)
-		if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m") != nil {
+		unmount, err := mountTmpfs(dir, "1m")
+		if err != nil {
 			return false, nil
 		}
-		return true, unix.Unmount(dir, 0)
+		unmount()
+		return true, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }
@@ -132,8 +133,6 @@ type started struct {
 	out *bufio.Reader
 	err strings.Builder
 }
-
-type startedKey struct{}
 
 // start COMMAND...: runs a server and waits for its URL, which is its first line; as JSON or
 // as it is. It goes to the variable URL.
@@ -252,12 +251,9 @@ func cmdSametree(ts *testscript.TestScript, neg bool, args []string) {
 func cmdTmpfs(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
-	ts.Check(unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=700,size="+args[1]))
-	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-}
-
-func cmdMkfifo(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(unix.Mkfifo(ts.MkAbs(args[0]), 0o600))
+	unmount, err := mountTmpfs(dir, args[1])
+	ts.Check(err)
+	ts.Defer(unmount)
 }
 
 // setmodes DIR: gives all that is in it the usual modes, whatever the umask was.

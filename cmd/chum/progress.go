@@ -110,7 +110,7 @@ func (m *meter) status() string {
 		}
 		s += of + amount(total)
 	}
-	s += fmt.Sprintf(", %s, %s", counted(m.objects.Load(), "object"), rate(m.pace.rate(time.Second), time.Second))
+	s += fmt.Sprintf(", %s, %s", counted(m.objects.Load(), "object"), rate(m.pace.rate(), time.Second))
 	if left, ok := m.left(done, total); ok {
 		s += ", " + left
 	}
@@ -119,7 +119,7 @@ func (m *meter) status() string {
 
 // left tells how long it will take, if that can be known.
 func (m *meter) left(done, total int64) (string, bool) {
-	speed := m.pace.rate(time.Second)
+	speed := m.pace.rate()
 	if total <= done || speed <= 0 {
 		return "", false
 	}
@@ -164,13 +164,13 @@ func (p *pace) add(at time.Time, done int64) {
 	p.points = append(p.points, sample{at, done})
 }
 
-// rate is how much was done per unit of time; 0 while that is not known.
-func (p *pace) rate(per time.Duration) int64 {
+// rate is how much was done per second; 0 while that is not known.
+func (p *pace) rate() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.points) < 2 {
 		return 0
 	}
 	first, last := p.points[0], p.points[len(p.points)-1]
-	return int64(float64(last.done-first.done) / float64(last.at.Sub(first.at)) * float64(per))
+	return int64(float64(last.done-first.done) / last.at.Sub(first.at).Seconds())
 }

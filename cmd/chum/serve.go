@@ -102,7 +102,7 @@ func (a *app) serve(ctx context.Context, store *local.Store, o serveOptions) err
 		OnPeer: served.attend,
 	})
 	server := &http.Server{
-		Handler:           onlyHosts(peers, append(slices.Clone(o.hosts), host)),
+		Handler:           onlyHosts(log, peers, append(slices.Clone(o.hosts), host)),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerSize,
@@ -207,12 +207,14 @@ func (s *served) total() servedTotal {
 // onlyHosts refuses requests for a host that is none of ours. A web page can let a name of
 // its own point at this machine, and its scripts then speak with us as with their own server;
 // but they cannot choose the name in the request. An address cannot be turned so.
-func onlyHosts(next http.Handler, ours []string) http.Handler {
+func onlyHosts(log *slog.Logger, next http.Handler, ours []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r.Host)
 		known := net.ParseIP(host) != nil || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
 			slices.ContainsFunc(ours, func(our string) bool { return strings.EqualFold(hostOf(our), host) && host != "" })
+		log.Debug("request", "from", r.RemoteAddr, "host", harmless(host), "path", harmless(r.URL.Path))
 		if !known {
+			log.Warn("refused a request for another host", "from", r.RemoteAddr, "host", harmless(host))
 			http.Error(w, fmt.Sprintf("%q is no name of this server; chum serve --host adds one", host), http.StatusMisdirectedRequest)
 			return
 		}

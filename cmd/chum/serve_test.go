@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -8,7 +9,7 @@ import (
 
 func TestOnlyHosts(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	h := onlyHosts(ok, []string{"Files.example.org", "192.0.2.1", ""})
+	h := onlyHosts(slog.New(slog.DiscardHandler), ok, []string{"Files.example.org", "192.0.2.1", ""})
 	for host, want := range map[string]int{
 		"127.0.0.1:7171":         http.StatusNoContent,
 		"localhost":              http.StatusNoContent,
