@@ -123,6 +123,17 @@ func failure(code Code, ran Executed, format string, args ...any) *Error {
 	return e
 }
 
+// restate makes the error of a call out of what went wrong on this side: the same code and
+// words.
+func restate(err error, ran Executed) *Error {
+	e := failure(CodeOf(err), ran, "%w", err)
+	var inner *Error
+	if errors.As(err, &inner) {
+		e.Message = inner.Message
+	}
+	return e
+}
+
 // fromContext makes the error of a call whose context ended.
 func fromContext(err error, ran Executed) *Error {
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -25,8 +25,8 @@ const (
 	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
 	// delay that bulk causes for calls. Fixed for now.
 	connWindow = 1 << 20
-	// messageLimit is where queued frames are cut into another message: the least that every
-	// peer accepts.
+	// messageLimit is where queued frames are cut into another message, well below the
+	// wire.MaxMessage that every peer accepts: bulk may follow in the same one.
 	messageLimit = 256 << 10
 	// owedLimit is how many bytes of control frames that the other side caused (pongs, refusals,
 	// credit) may wait for it to read them, beside an answer for each call it may have open. Who

@@ -163,7 +163,7 @@ func (s *serving) sendAll(items encoded) {
 	case from:
 		s.fail(err)
 	case err != nil:
-		s.answerError(failure(CodeOf(err), Yes, "%w", err)) // the call has ended, unless an item was too long
+		s.answerError(restate(err, Yes)) // the call has ended, unless an item was too long
 	default:
 		s.result(wire.JSON, nil)
 	}
@@ -192,7 +192,7 @@ func (c *call) abort(err error) {
 	p := c.p
 	p.mu.Lock()
 	if p.calls[c.id] == c {
-		e := failure(CodeOf(err), No, "%w", err)
+		e := restate(err, No)
 		if e.Code == Internal {
 			e.Code = Cancelled
 		}
