@@ -64,7 +64,7 @@ func (a *app) get(ctx context.Context, store *local.Store, what, dest string, op
 	}
 	start := time.Now()
 	result := getResult{Link: e.Link().String(), Root: e.Link(), Path: filepath.Clean(dest)}
-	meter := a.meter("get " + shown(what))
+	meter := a.meter("get "+shown(what), "file")
 	meter.expect(e.Size, false)
 	options.Progress = func(p object.Progress) {
 		meter.set(p.Bytes, p.Files)

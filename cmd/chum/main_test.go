@@ -80,7 +80,6 @@ func TestScripts(t *testing.T) {
 			"link":     cmdLink,
 			"sametree": cmdSametree,
 			"tmpfs":    cmdTmpfs,
-			"mkfifo":   cmdMkfifo,
 			"setmodes": cmdSetmodes,
 		},
 	})

@@ -21,11 +21,12 @@ const (
 type meter struct {
 	out   *output
 	what  string
+	unit  string // what is counted beside bytes
 	start time.Time
 	pace  pace // of the goroutine that draws
 
-	done, objects, total atomic.Int64 // total is 0 while it is not known
-	atMost               atomic.Bool  // total is only a bound
+	done, things, total atomic.Int64 // total is 0 while it is not known
+	atMost              atomic.Bool  // total is only a bound
 
 	bar  *mpb.Bar
 	bars *mpb.Progress
@@ -33,12 +34,13 @@ type meter struct {
 	wait sync.WaitGroup
 }
 
-// meter starts one. The caller stops it before it prints anything else.
-func (a *app) meter(what string) *meter {
+// meter starts one, which counts bytes and things of a unit. The caller stops it before it
+// prints anything else.
+func (a *app) meter(what, unit string) *meter {
 	if a.quiet {
 		return nil
 	}
-	m := &meter{out: a.stderr, what: what, start: time.Now(), quit: make(chan struct{})}
+	m := &meter{out: a.stderr, what: what, unit: unit, start: time.Now(), quit: make(chan struct{})}
 	m.pace.add(m.start, 0)
 	every := lineEvery
 	if m.out.terminal && !a.verbose { // log lines would run into the bar
@@ -49,11 +51,11 @@ func (a *app) meter(what string) *meter {
 	return m
 }
 
-// set tells how far it is: content bytes, and objects or files.
-func (m *meter) set(done, objects int64) {
+// set tells how far it is: bytes, and things of the unit.
+func (m *meter) set(done, things int64) {
 	if m != nil {
 		m.done.Store(done)
-		m.objects.Store(objects)
+		m.things.Store(things)
 	}
 }
 
@@ -99,7 +101,7 @@ func (m *meter) run(every time.Duration) {
 	}
 }
 
-// status is one line: bytes, objects, rate, time left.
+// status is one line: bytes, things, rate, time left.
 func (m *meter) status() string {
 	done, total := m.done.Load(), m.total.Load()
 	s := amount(done)
@@ -110,7 +112,7 @@ func (m *meter) status() string {
 		}
 		s += of + amount(total)
 	}
-	s += fmt.Sprintf(", %s, %s", counted(m.objects.Load(), "object"), rate(m.pace.rate(), time.Second))
+	s += fmt.Sprintf(", %s, %s", counted(m.things.Load(), m.unit), rate(m.pace.rate(), time.Second))
 	if left, ok := m.left(done, total); ok {
 		s += ", " + left
 	}

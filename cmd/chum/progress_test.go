@@ -46,7 +46,7 @@ func TestMeter(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var shown buffer
 				c.out.Writer = &shown
-				m := (&app{stderr: &c.out}).meter("get x")
+				m := (&app{stderr: &c.out}).meter("get x", "object")
 				m.expect(100<<20, c.bound)
 				time.Sleep(time.Second / 2) // so that nothing happens at the very moment when it is shown
 				for i := range int64(12) {
@@ -65,7 +65,7 @@ func TestMeter(t *testing.T) {
 }
 
 func TestQuietMeter(t *testing.T) {
-	m := (&app{quiet: true, stderr: &output{Writer: io.Discard}}).meter("get x")
+	m := (&app{quiet: true, stderr: &output{Writer: io.Discard}}).meter("get x", "object")
 	m.expect(1, false) // all of it can be done with nil
 	m.set(1, 1)
 	m.stop()

@@ -108,7 +108,7 @@ func putJobs(paths []string, name string) ([]putJob, error) {
 func (a *app) put(ctx context.Context, store *local.Store, job putJob, noTimes bool) error {
 	start := time.Now()
 	result := putResult{Name: job.name, Path: job.path, Skipped: []skippedPath{}}
-	meter := a.meter("put " + shown(job.name))
+	meter := a.meter("put "+shown(job.name), "object")
 	root, err := intake(ctx, a.stdin, store, job.path, &result, noTimes, meter)
 	meter.stop()
 	for _, s := range result.Skipped {

@@ -111,7 +111,7 @@ func (a *app) bring(ctx context.Context, store *local.Store, peer *rpc.Peer, pla
 	plan.Progress = func(p chum.Progress) {
 		if p.Name != current {
 			m.stop()
-			current, m = p.Name, a.meter(string(p.Action)+" "+shown(p.Name))
+			current, m = p.Name, a.meter(string(p.Action)+" "+shown(p.Name), "object")
 			m.expect(p.Content, true) // what is there already does not move
 		}
 		m.set(p.Moved.Bytes, p.Moved.Objects)
