@@ -430,6 +430,10 @@ func TestBroken(t *testing.T) {
 			}
 			again := openIn(t, s.dir)
 			mustGet(t, again, old)
+			// It may be in memory and not on the disk: it must not count as there.
+			if has, err := again.Has(background, object.Sum(numbered(2, 100))); err != nil || has[0] {
+				t.Errorf("what could not be made durable: Has %v, %v at the next Open", has, err)
+			}
 			put(t, again, numbered(2, 100), numbered(3, 100))
 			checkWhole(t, again)
 		})

@@ -284,6 +284,49 @@ func (c crashed) verify() (problems []string) {
 	return problems
 }
 
+// A process is killed after it has written and before that is durable. The
+// next one finds it in the system's memory, and acknowledges it when it is put
+// again. Then the power goes.
+func TestKilledThenPowerCut(t *testing.T) {
+	data := numbered(1, 2000)
+	for name, limit := range map[string]int64{"same pack": 1 << 20, "new pack": 100} {
+		t.Run(name, func(t *testing.T) {
+			smallPacks(t, limit)
+			for seed := range uint64(20) {
+				d := newDisk()
+				s := openOn(t, d, vfs.NewMem())
+				put(t, s, []byte("long before"))
+				d.noSync = true // the kill comes before any sync
+				put(t, s, data)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				d.noSync = false
+				s = openOn(t, d, vfs.NewMem())
+				put(t, s, data) // found, and so acknowledged
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				after := d.afterCrash(rand.New(rand.NewPCG(seed, 3)))
+				left := crashed{packs: after, index: vfs.NewMem(), objects: []object.Hash{object.Sum(data)}}
+				if problems := left.verify(); len(problems) > 0 {
+					t.Fatalf("seed %d:\n%s", seed, strings.Join(problems, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// openOn opens a store on a disk.
+func openOn(t *testing.T, d *disk, index vfs.FS) *Store {
+	t.Helper()
+	s, err := start("/store", quiet, d, index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestPowerCut cuts the power at some moment, with torn sectors, opens what is
 // left, and cuts it there again. The control, which does not sync, must be
 // caught, or the test would be blind.

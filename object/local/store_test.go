@@ -251,6 +251,37 @@ func packFiles(t testing.TB, dir string) []string {
 	return names
 }
 
+// A Put that has looked an object up and finds it absent, while another Put
+// stores it, must notice, however many groups are committed in between.
+func TestFindWhatCameMeanwhile(t *testing.T) {
+	for between := range keptGroups + 4 {
+		s := openIn(t, storeDir(t))
+		put(t, s, []byte("something"))
+		data := []byte("x")
+		h := object.Sum(data)
+		before := s.commits.Load()
+		find := func() *group {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			g, err := s.find(h, before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		if g := find(); g != nil {
+			t.Fatalf("found what was never put: %v", g)
+		}
+		put(t, s, data)
+		for i := range between {
+			put(t, s, numbered(i, 100))
+		}
+		if g := find(); g != nothing {
+			t.Errorf("%d groups later: it would be stored again", between)
+		}
+	}
+}
+
 // A Put larger than any group goes through in steps.
 func TestBigPut(t *testing.T) {
 	s := openIn(t, storeDir(t))
