@@ -146,7 +146,7 @@ func TestMixedCallsBothWays(t *testing.T) {
 			p := []*Peer{a, b}[seed%2]
 			wait.Go(func() {
 				r := rand.New(rand.NewPCG(seed, 1))
-				for range 100 {
+				for range 60 {
 					if err := anyCall(t.Context(), p, r); err != nil {
 						t.Error(err)
 						return
@@ -363,7 +363,13 @@ func TestCallTimeout(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a, b := join(t, nil, testMux(), &Options{CallTimeout: tt.option}, nil)
+				mux, ended := NewMux(Public), make(chan struct{})
+				hang.Handle(mux, func(ctx context.Context, _ struct{}) (struct{}, error) {
+					<-ctx.Done()
+					<-ended // its own clock goes off at the same moment: it must not be the first to say so
+					return struct{}{}, ctx.Err()
+				})
+				a, b := join(t, nil, mux, &Options{CallTimeout: tt.option}, nil)
 				ctx := t.Context()
 				if tt.ctx > 0 {
 					var cancel context.CancelFunc
@@ -374,6 +380,7 @@ func TestCallTimeout(t *testing.T) {
 				call := func() error { _, err := hang.Call(ctx, a, struct{}{}); return err }
 				if tt.till == 0 {
 					p := a.Send(ctx, "hang")
+					defer close(ended)
 					time.Sleep(time.Hour)
 					select {
 					case <-p.Done():
@@ -392,6 +399,7 @@ func TestCallTimeout(t *testing.T) {
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Error("it does not match context.DeadlineExceeded:", err)
 				}
+				close(ended)
 				synctest.Wait()
 				if n := b.Stats().In.Open; n != 0 {
 					t.Errorf("%d handlers still run", n)

@@ -233,11 +233,11 @@ func ExampleReader() {
 	defer client.Close()
 	defer server.Close()
 
-	r := rpc.Reader(context.Background(), client, alphabet, 100_000)
+	r := rpc.Reader(context.Background(), client, alphabet, 1000)
 	defer r.Close()
 	n, err := io.Copy(io.Discard, r)
 	fmt.Println(n, err)
-	// Output: 2600000 <nil>
+	// Output: 26000 <nil>
 }
 
 // A stream of bytes, written as any other.

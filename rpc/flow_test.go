@@ -329,16 +329,34 @@ func TestAssemblyLimit(t *testing.T) {
 			}
 		}
 		idle(t, a, b)
+	})
+}
 
-		// The same for answers: the account is the caller's.
-		c, d := join(t, nil, mux, &Options{MaxAssembly: 1_500_000}, nil)
-		one, two := c.Send(t.Context(), "echo", mega), c.Send(t.Context(), "echo", mega)
-		errOne, errTwo := one.Await(nil), two.Await(nil)
-		if errOne == nil {
-			errOne = errTwo
+// The same for answers: the account is the caller's.
+func TestAssemblyLimitOfAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, h := withPuppet(t, nil, &Options{MaxAssembly: 1_500_000})
+		var promises []*Promise
+		for range 2 {
+			promises = append(promises, p.Send(t.Context(), "long"))
+			h.expect(wire.Request)
 		}
-		fails(t, errOne, ResourceExhausted, Yes, "1500000 are taken at once")
-		idle(t, c, d)
+		part := func(n int) []byte { return make([]byte, n) }
+		for id := range uint64(2) {
+			h.send(wire.Frame{Kind: wire.Result, Form: wire.Bytes, Long: true, ID: id + 1, Payload: append(varint(1_000_000), part(40_000)...)})
+		}
+		fails(t, promises[1].Await(nil), ResourceExhausted, Yes, "1500000 are taken at once")
+		if f := h.expect(wire.Cancel); f.ID != 2 {
+			t.Errorf("call %d was cancelled", f.ID)
+		}
+		for range 24 {
+			h.send(wire.Frame{Kind: wire.Part, ID: 1, Payload: part(40_000)})
+		}
+		var got []byte
+		if err := promises[0].Await(&got); err != nil || len(got) != 1_000_000 {
+			t.Error(len(got), err)
+		}
+		idle(t, p)
 	})
 }
 

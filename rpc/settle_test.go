@@ -210,24 +210,24 @@ func (s *schedule) run() {
 			}
 		})
 	}
-	switch r.IntN(4) {
-	case 0:
-		wait.Go(func() {
-			time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
-			peers[r.IntN(2)].Close()
+	later := func(f func()) {
+		wait.Add(1)
+		time.AfterFunc(time.Duration(r.IntN(200))*time.Millisecond, func() {
+			defer wait.Done()
+			f()
 		})
+	}
+	switch p, grace := peers[r.IntN(2)], time.Duration(r.IntN(100))*time.Millisecond; r.IntN(4) {
+	case 0:
+		later(func() { p.Close() })
 	case 1:
-		wait.Go(func() {
-			time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(100))*time.Millisecond)
+		later(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), grace)
 			defer cancel()
-			peers[r.IntN(2)].Shutdown(ctx)
+			p.Shutdown(ctx)
 		})
 	case 2:
-		wait.Go(func() { // the network goes away
-			time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
-			peers[r.IntN(2)].conn.Close()
-		})
+		later(func() { p.conn.Close() }) // the network goes away
 	}
 	wait.Wait()
 	synctest.Wait()
