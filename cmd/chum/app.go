@@ -46,7 +46,7 @@ type app struct {
 	quiet   bool
 	verbose bool
 
-	began bool // a command began: errors before that are wrong usage
+	command string // that began; errors before that are wrong usage
 }
 
 // Groups of commands in the help.
@@ -118,7 +118,7 @@ names over to other stores: only what is missing there, checked byte by byte.`,
 			c.DisableFlagsInUseLine = true
 			run := c.RunE
 			c.RunE = func(c *cobra.Command, args []string) error {
-				a.began = true
+				a.command = c.Name()
 				return run(c, args)
 			}
 			root.AddCommand(c)

@@ -63,12 +63,19 @@ func misuse(format string, args ...any) *failure { return fail(exitUsage, format
 // explain turns what a command returned into a failure with a hint.
 func (a *app) explain(ctx context.Context, err error) *failure {
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || rpc.CodeOf(err) == rpc.Cancelled) {
-		return fail(exitInterrupted, "interrupted").hinted("what was done so far is kept; the same command goes on from there")
+		f := fail(exitInterrupted, "interrupted")
+		switch a.command {
+		case "put", "sync":
+			f.hint = "what was stored so far is kept: the same command goes on from there"
+		case "get":
+			f.hint = "what was written so far stays: remove it and run the same command again"
+		}
+		return f
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		return &failure{err: err, hint: f.hint, code: f.code} // with what was wrapped around it
 	}
-	if !a.began {
+	if a.command == "" {
 		return misuse("%w", err).hinted("see chum --help")
 	}
 	f := &failure{err: err, code: exitFailed}

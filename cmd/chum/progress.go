@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,9 @@ func (m *meter) run(every time.Duration) {
 				m.out.printf("%s: %s\n", m.what, m.status())
 				continue
 			}
+			if total == 0 {
+				total = math.MaxInt64 // not known yet: the bar stays empty
+			}
 			m.bar.SetTotal(max(total, done+1), false) // not yet complete: the caller says when
 			m.bar.SetCurrent(done)
 		}
@@ -126,6 +130,9 @@ func (m *meter) left(done, total int64) (string, bool) {
 		return "", false
 	}
 	d := time.Duration(float64(total-done) / float64(speed) * float64(time.Second)).Round(time.Second)
+	if d == 0 {
+		return "", false
+	}
 	if m.atMost.Load() {
 		return "at most " + d.String() + " left", true
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,6 +149,7 @@ func intake(ctx context.Context, stdin io.Reader, store *local.Store, path strin
 		result.Files = 1
 		return l, err
 	}
+	defer scan(ctx, path, meter)()
 	return object.Import(ctx, store, path, &object.ImportOptions{
 		NoTimes: noTimes,
 		Progress: func(p object.Progress) {
@@ -157,6 +160,34 @@ func intake(ctx context.Context, stdin io.Reader, store *local.Store, path strin
 			result.Skipped = append(result.Skipped, skippedPath{path, reason})
 		},
 	})
+}
+
+// scan finds out how much there is at path, for the time left to be known, while it is read
+// already. The caller calls end when that does not matter any more.
+func scan(ctx context.Context, path string, meter *meter) (end func()) {
+	if meter == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		var total int64
+		err := filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && e.Type().IsRegular() {
+				if info, err := e.Info(); err == nil {
+					total += info.Size()
+				}
+			}
+			return ctx.Err() // what cannot be read is for Import to say
+		})
+		if err == nil {
+			meter.expect(total, false)
+		}
+	})
+	return func() {
+		cancel()
+		done.Wait()
+	}
 }
 
 // point lets a name point at root. It tells whether that changed anything.
