@@ -124,11 +124,11 @@ func (r *Report) Total(action Action) (sum Received) {
 // other stays in its store, and the report's Old says where.
 var ErrConflicts = errors.New("chum: some names were changed on both sides")
 
-// errNoName says that neither side knows a name.
-type errNoName struct{ name string }
+// unknownNameError says that neither side knows a name.
+type unknownNameError struct{ name string }
 
-func (e errNoName) Error() string { return fmt.Sprintf("chum: neither side has %q", e.name) }
-func (e errNoName) Unwrap() error { return object.ErrNotFound }
+func (e unknownNameError) Error() string { return fmt.Sprintf("chum: neither side has %q", e.name) }
+func (e unknownNameError) Unwrap() error { return object.ErrNotFound }
 
 // Run brings the names of the plan over, one after the other. A name is set only when all that
 // is beneath it is durable on that side, so that breaking off at any moment leaves each side
@@ -196,7 +196,7 @@ func (r *run) names() ([]string, error) {
 	}
 	for _, name := range r.plan.Names {
 		if _, ok := all[name]; !ok {
-			return nil, errNoName{name}
+			return nil, unknownNameError{name}
 		}
 	}
 	return r.plan.Names, nil

@@ -25,7 +25,7 @@ type side struct {
 func sides(t *testing.T) (a, b *side) {
 	t.Helper()
 	ca, cb := wire.Pipe()
-	make := func(conn wire.Conn) *side {
+	open := func(conn wire.Conn) *side {
 		s := &side{Memory: object.NewMemory()}
 		s.sync = chum.NewSync(s)
 		s.peer = rpc.NewPeer(conn, s.sync.Services(rpc.Public, rpc.Public), nil)
@@ -37,7 +37,7 @@ func sides(t *testing.T) (a, b *side) {
 		})
 		return s
 	}
-	return make(ca), make(cb)
+	return open(ca), open(cb)
 }
 
 // put imports a directory with these files under a name.

@@ -281,7 +281,6 @@ type countingStore struct {
 	t     *testing.T
 	puts  int
 	limit int // fail after so many, if not 0
-	kinds map[object.Hash]object.Kind
 }
 
 var errDisk = errors.New("disk full")

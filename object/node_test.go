@@ -110,7 +110,7 @@ func TestSoundNodes(t *testing.T) {
 
 func TestMalformedNodes(t *testing.T) {
 	entry := entryJSON("a")
-	change := func(old, new string) string { return treeJSON(strings.Replace(entry, old, new, 1)) }
+	change := func(from, to string) string { return treeJSON(strings.Replace(entry, from, to, 1)) }
 	part := partJSON("blob", 1)
 	bad := map[Kind][]string{
 		KindTree: {

@@ -142,7 +142,7 @@ func TestSplittingIsAsSpecified(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		want := Link{}
+		var want Link
 		for level := 0; ; level++ {
 			var above []item
 			for _, n := range split(rule, kind, level, items) {

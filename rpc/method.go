@@ -117,11 +117,8 @@ func (p *PromiseOf[R]) Done() <-chan struct{} { return p.c.done }
 func (p *PromiseOf[R]) Await() (R, error) {
 	<-p.c.done
 	var r R
-	err := error(nil)
 	if p.c.err != nil {
-		err = p.c.err
-	} else {
-		err = decodeResult(p.c, &r)
+		return r, p.c.err
 	}
-	return r, err
+	return r, decodeResult(p.c, &r)
 }

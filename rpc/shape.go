@@ -109,23 +109,23 @@ func jsonName(f reflect.StructField) (name string, optional, ok bool) {
 	if !f.IsExported() || tag == "-" {
 		return "", false, false
 	}
-	name, options, _ := cutTag(tag)
+	name, options := cutTag(tag)
 	if name == "" {
 		name = f.Name
 	}
 	for options != "" {
 		var o string
-		o, options, _ = cutTag(options)
+		o, options = cutTag(options)
 		optional = optional || o == "omitempty" || o == "omitzero"
 	}
 	return name, optional, true
 }
 
-func cutTag(tag string) (first, rest string, found bool) {
+func cutTag(tag string) (first, rest string) {
 	for i := range len(tag) {
 		if tag[i] == ',' {
-			return tag[:i], tag[i+1:], true
+			return tag[:i], tag[i+1:]
 		}
 	}
-	return tag, "", false
+	return tag, ""
 }

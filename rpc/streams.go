@@ -130,7 +130,7 @@ func sending[T any](items iter.Seq2[T, error]) encoded {
 // sendStream sends items until there are no more, the call has ended, or an item is an error.
 // from is set if the error came from the stream itself. One that stops because its context has
 // ended is not complete, whatever it says.
-func (x *exchange) sendStream(ctx context.Context, items encoded) (err error, from bool) {
+func (x *exchange) sendStream(ctx context.Context, items encoded) (from bool, err error) {
 	buf := replyBuffers.Get().(*[]byte)
 	defer func() {
 		if cap(*buf) <= 64<<10 {
@@ -139,26 +139,26 @@ func (x *exchange) sendStream(ctx context.Context, items encoded) (err error, fr
 	}()
 	for encode, err := range items {
 		if err != nil {
-			return err, true
+			return true, err
 		}
 		form, b, err := encode((*buf)[:0])
 		*buf = b
 		if err != nil {
-			return failure(Internal, Yes, "an item cannot be written as JSON: %w", err), true
+			return true, failure(Internal, Yes, "an item cannot be written as JSON: %w", err)
 		}
 		if err := x.send(form, b); err != nil {
-			return err, false
+			return false, err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return err, true
+		return true, err
 	}
-	return x.sendEnd(), false
+	return false, x.sendEnd()
 }
 
 // sendAll answers with a stream.
 func (s *serving) sendAll(items encoded) {
-	err, from := s.sendStream(&s.ctx, items)
+	from, err := s.sendStream(&s.ctx, items)
 	switch {
 	case from:
 		s.fail(err)
@@ -182,7 +182,7 @@ func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*ca
 
 // feed sends a caller's items. If they end in an error, the call is cancelled with it.
 func (c *call) feed(ctx context.Context, items encoded) {
-	if err, from := c.sendStream(ctx, items); err != nil && from || CodeOf(err) == ResourceExhausted {
+	if from, err := c.sendStream(ctx, items); err != nil && from || CodeOf(err) == ResourceExhausted {
 		c.abort(err)
 	}
 }

@@ -33,11 +33,11 @@ func hello(ctx context.Context) error {
 		name, err := Name.Call(ctx, rpc.PeerFrom(ctx), struct{}{})
 		return word + ", " + name + "!", err
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener at once
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer listener.Close()                              //nolint:errcheck // nothing is lost
 	go http.Serve(listener, wsrpc.Handler(server, nil)) //nolint:errcheck,gosec // it ends with the listener
 
 	// The client: it calls, and it serves.
