@@ -37,8 +37,13 @@ func benchPeer(b *testing.B) *rpc.Peer {
 	mux := rpc.NewMux(rpc.Public)
 	benchBytes.Handle(mux, func(_ context.Context, p []byte) ([]byte, error) { return p, nil })
 	benchTyped.Handle(mux, func(_ context.Context, r record) (record, error) { return r, nil })
-	benchSleep.Handle(mux, func(_ context.Context, p []byte) ([]byte, error) {
-		time.Sleep(10 * time.Millisecond)
+	benchSleep.Handle(mux, func(ctx context.Context, p []byte) ([]byte, error) {
+		work := time.NewTimer(10 * time.Millisecond)
+		defer work.Stop()
+		select {
+		case <-work.C:
+		case <-ctx.Done():
+		}
 		return p, nil
 	})
 	rpc.HandleWriter(mux, benchDown, func(_ context.Context, n int64, w io.Writer) error {
