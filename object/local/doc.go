@@ -20,8 +20,9 @@
 // records cannot be found any more.
 //
 // A full disk fails the calls that hit it and leaves the store usable. After
-// an error of fsync the store takes nothing more, because the kernel may
-// have dropped what it could not write; reads go on.
+// an error of fsync, or of writing the index, the store takes nothing more
+// until it is opened again; reads go on. The kernel may have dropped what it
+// could not make durable, and a second try would succeed on nothing.
 //
 // The format of the directory, the packs and the index is in spec/store.md.
 package local
