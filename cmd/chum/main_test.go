@@ -278,10 +278,7 @@ func testserver() {
 			panic(err)
 		}
 		fmt.Println("ws://" + ln.Addr().String())
-		go http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Connection", "close")
-			http.NotFound(w, r)
-		}))
+		go http.Serve(ln, http.NotFoundHandler())
 		untilTold()
 		return
 	}
