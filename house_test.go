@@ -74,8 +74,6 @@ var libraries = []library{
 	{module: "github.com/adrg/xdg", in: []string{"cmd/..."}, why: "a library is told its directory"},
 	{module: "github.com/spf13/cobra", in: []string{"cmd/..."}, why: "only commands have flags"},
 	{module: "github.com/spf13/pflag", in: []string{"cmd/..."}, why: "only commands have flags"},
-	{module: "charm.land/fang/v2", in: []string{"cmd/..."}, why: "only commands print"},
-	{module: "charm.land/lipgloss/v2", in: []string{"cmd/..."}, why: "only commands print"},
 	{module: "github.com/dustin/go-humanize", in: []string{"cmd/..."}, why: "only commands print"},
 	{module: "github.com/lmittmann/tint", in: []string{"cmd/..."}, why: "only commands print"},
 	{module: "github.com/vbauerster/mpb/v8", in: []string{"cmd/..."}, why: "only commands print"},
