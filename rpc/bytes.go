@@ -148,16 +148,18 @@ func (w *ByteWriter[R]) Cancel() {
 	}
 }
 
+// sendBytes sends b. A short piece is left in the queue, so that many make one message.
 func sendBytes(x *exchange, b []byte) (n int, err error) {
-	for len(b) > 0 {
-		k := min(len(b), chunk)
-		if err := x.send(wire.Bytes, b[:k]); err != nil {
-			return n, err
-		}
-		n += k
-		b = b[k:]
+	if len(b) >= bulkFrom {
+		return x.sendRun(b)
 	}
-	return n, nil
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if err := x.send(wire.Bytes, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 func sendFrom(x *exchange, r io.Reader) (n int64, err error) {
@@ -166,10 +168,11 @@ func sendFrom(x *exchange, r io.Reader) (n int64, err error) {
 	for {
 		k, err := r.Read(*buf)
 		if k > 0 {
-			if err := x.send(wire.Bytes, (*buf)[:k]); err != nil {
+			sent, err := sendBytes(x, (*buf)[:k])
+			n += int64(sent)
+			if err != nil {
 				return n, err
 			}
-			n += int64(k)
 		}
 		if err == io.EOF {
 			return n, nil

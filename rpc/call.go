@@ -117,7 +117,7 @@ func (c *call) await(ctx context.Context, form wire.Form, args []byte) error {
 	mine := p.claim()
 	p.mu.Unlock()
 	if mine {
-		p.write(true)
+		p.write(once)
 	}
 	if ctx.Done() == nil {
 		<-c.done

@@ -21,7 +21,7 @@ const (
 	bulkFrom = 8 << 10
 	// bulkPerMessage is where a message is full as far as bulk goes: calls that come next wait
 	// no longer than it takes to write this.
-	bulkPerMessage = 64 << 10
+	bulkPerMessage = 120 << 10
 	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
 	// delay that bulk causes for calls. Fixed for now.
 	connWindow = 1 << 20
@@ -199,12 +199,16 @@ func (p *Peer) kick() {
 
 type lineTask struct{ p *Peer }
 
-func (t lineTask) do() { t.p.write(false) }
+func (t lineTask) do() { t.p.write(toTheEnd) }
 
-// write sends what is queued, and is called with the line claimed. With once set it writes
-// one message and leaves the rest to a worker, so that a caller can go and wait for its
-// answer.
-func (p *Peer) write(once bool) {
+// once and toTheEnd say how long a goroutine goes on writing: a caller writes one message and
+// then waits for its answer, a worker has nothing else to do.
+func once() bool     { return false }
+func toTheEnd() bool { return true }
+
+// write sends what is queued, and is called with the line claimed. When stay, which is asked
+// with p.mu held, says no, it leaves the rest to a worker.
+func (p *Peer) write(stay func() bool) {
 	for {
 		if p.crowded() {
 			// Others are about to queue frames: let them, one write then carries all. Measured at
@@ -242,7 +246,7 @@ func (p *Peer) write(once bool) {
 			p.mu.Unlock()
 			return
 		}
-		if once {
+		if !stay() {
 			p.run(lineTask{p})
 			p.mu.Unlock()
 			return

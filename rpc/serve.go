@@ -175,7 +175,7 @@ func (s *serving) writeOut() {
 	mine := s.p.claim()
 	s.p.mu.Unlock()
 	if mine {
-		s.p.write(true)
+		s.p.write(once)
 	}
 }
 

@@ -39,6 +39,8 @@ type outflow struct {
 	valueOff  int
 	begun     bool // its first frame was taken
 
+	run []byte // bytes to be cut into items as there is credit, behind all else; its writer waits
+
 	credit  int64 // what the other side still takes
 	items   uint64
 	queued  bool // in line.ready
@@ -50,13 +52,17 @@ type outflow struct {
 	err     error
 }
 
-func (o *outflow) pending() bool { return o.off < len(o.frames) || o.value != nil }
+func (o *outflow) pending() bool {
+	return o.off < len(o.frames) || o.value != nil || len(o.run) > 0 && o.credit > 0
+}
 
 // arguments tells that the value is the rest of a request: it goes before anything else.
 func (o *outflow) arguments() bool { return o.value != nil && o.valueHead.Kind == wire.Request }
 
 // waiting is how many bytes lie here.
-func (o *outflow) waiting() int { return len(o.frames) - o.off + len(o.value) - o.valueOff }
+func (o *outflow) waiting() int {
+	return len(o.frames) - o.off + len(o.value) - o.valueOff + len(o.run)
+}
 
 func (o *outflow) signal() {
 	select {
@@ -112,8 +118,10 @@ func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
 			if f.Bulk() {
 				n = len(f.Payload)
 			}
-		} else {
+		} else if o.value != nil {
 			msg, n = o.takeValue(msg)
+		} else {
+			msg, n = o.takeRun(msg)
 		}
 		bulk += n
 		o.surplus -= len(msg) - before
@@ -155,6 +163,45 @@ func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
 	return msg, len(head) + n
 }
 
+// takeRun appends one item of the run.
+func (o *outflow) takeRun(msg []byte) (_ []byte, bulk int) {
+	n := min(len(o.run), wire.MaxFrame)
+	o.credit -= int64(n + itemCost)
+	o.items++
+	f := wire.Frame{Kind: wire.Item, Form: wire.Bytes, Own: o.x.own, ID: o.x.id, Payload: o.run[:n]}
+	o.run = o.run[n:]
+	return wire.Append(msg, f), n
+}
+
+// sendRun sends bytes as items, straight out of b, and returns when the last was taken. If the
+// line is idle, this goroutine writes them itself: it would have to wait anyway.
+func (x *exchange) sendRun(b []byte) (n int, err error) {
+	p := x.p
+	p.mu.Lock()
+	o := x.flow()
+	if !o.over {
+		o.run = b
+		p.line.enqueue(o)
+	}
+	for len(o.run) > 0 && !o.over {
+		mine := p.claim()
+		p.mu.Unlock()
+		if mine {
+			p.write(func() bool { return len(o.run) > 0 && !o.over })
+		} else {
+			<-o.wake
+		}
+		p.mu.Lock()
+	}
+	n = len(b) - len(o.run)
+	if o.over {
+		err = o.ended()
+	}
+	o.run = nil
+	p.mu.Unlock()
+	return n, err
+}
+
 // send queues an item, and waits while there is no credit or too much lies here already. It
 // does not keep data. One goroutine sends on a stream.
 func (x *exchange) send(form wire.Form, data []byte) error {
@@ -194,7 +241,7 @@ func (x *exchange) send(form wire.Form, data []byte) error {
 		mine := p.claim()
 		p.mu.Unlock()
 		if mine {
-			p.write(true)
+			p.write(once)
 		}
 		return nil
 	}
@@ -230,6 +277,9 @@ func (o *outflow) addCredit(n uint64) error {
 		return fmt.Errorf("call %d: credit of %d overflows", o.x.id, n)
 	}
 	o.credit += int64(n)
+	if o.pending() { // a run that had none
+		o.x.p.line.enqueue(o)
+	}
 	o.signal()
 	return nil
 }
@@ -376,7 +426,7 @@ func (in *inflow) next() (item, error) {
 			mine := in.credit(it.cost()) && p.claim()
 			p.mu.Unlock()
 			if mine {
-				p.write(true)
+				p.write(once)
 			}
 			return it, nil
 		}
