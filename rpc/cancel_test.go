@@ -296,6 +296,7 @@ func TestCancelAmidResult(t *testing.T) {
 		h.send(ask(1, 0, 0, "long", ""))
 		h.expect(wire.Result)
 		h.send(wire.Frame{Kind: wire.Cancel, Own: true, ID: 1}, wire.Frame{Kind: wire.Ping, Payload: []byte("p")})
+		synctest.Wait()
 		parts := 0
 		for f := h.next(); f.Kind != wire.Pong; f = h.next() {
 			parts++
