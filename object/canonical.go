@@ -54,7 +54,7 @@ func appendLink(b []byte, l Link) []byte {
 // spelling of RFC 8785, section 3.2.2.2.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; c {
 		case '"', '\\':
 			b = append(b, '\\', c)

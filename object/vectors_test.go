@@ -110,8 +110,10 @@ func makeVectors(t *testing.T) vectors {
 		v.Hashes = append(v.Hashes, hashVector{hex.EncodeToString([]byte(data)), object.Sum([]byte(data))})
 	}
 
-	hello := object.Entry{Name: "hello.txt", Kind: object.KindBlob, Mode: 0o644, Hash: object.Sum([]byte("hello, world\n")), Size: 13,
-		Time: time.Date(2026, 11, 22, 23, 16, 0, 123456789, time.UTC)}
+	hello := object.Entry{
+		Name: "hello.txt", Kind: object.KindBlob, Mode: 0o644, Hash: object.Sum([]byte("hello, world\n")), Size: 13,
+		Time: time.Date(2026, 11, 22, 23, 16, 0, 123456789, time.UTC),
+	}
 	change := func(e object.Entry, f func(*object.Entry)) object.Entry { f(&e); return e }
 	tree := func(about string, entries ...object.Entry) object.Entry {
 		l := must[object.Link](t)(object.PutTree(t.Context(), s, entries))
@@ -205,8 +207,10 @@ func makeVectors(t *testing.T) vectors {
 	for _, r := range []object.Ref{first, second, other, object.Merge(second, other, v.Trees[4].Link, hello.Time.Add(time.Hour)), odd} {
 		v.Refs = append(v.Refs, refVector{r, r.Version()})
 	}
-	for _, name := range []string{"home", "a b", ".hidden", "\u65e5\u672c", "tree", "tree:", "blob:x", "file:", "treeline:x", "", ".", "..", "...", "-x", "a-x", "a/b", `a\b`, "a\nb", "\x7f", "\u0085",
-		object.Sum(nil).String(), object.Sum(nil).String()[1:]} {
+	for _, name := range []string{
+		"home", "a b", ".hidden", "\u65e5\u672c", "tree", "tree:", "blob:x", "file:", "treeline:x", "", ".", "..", "...", "-x", "a-x", "a/b", `a\b`, "a\nb", "\x7f", "\u0085",
+		object.Sum(nil).String(), object.Sum(nil).String()[1:],
+	} {
 		v.Names = append(v.Names, nameVector{name, object.CheckName(name) == nil})
 	}
 	return v

@@ -127,8 +127,7 @@ func failure(code Code, ran Executed, format string, args ...any) *Error {
 // words.
 func restate(err error, ran Executed) *Error {
 	e := failure(CodeOf(err), ran, "%w", err)
-	var inner *Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*Error](err); ok {
 		e.Message = inner.Message
 	}
 	return e

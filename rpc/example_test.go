@@ -206,8 +206,7 @@ func ExampleError() {
 	defer server.Close()
 
 	err := client.Send(context.Background(), "find", "cat").Await(nil)
-	var e *rpc.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
 		fmt.Println(e.Code, "-", e.Message, "- executed:", e.Executed)
 	}
 	err = client.Send(context.Background(), "fnid", "cat").Await(nil)

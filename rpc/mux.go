@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/chumsync/chum/wire"
@@ -187,7 +188,7 @@ func (m *Mux) Func(name string, fn any, options ...HandleOption) {
 		}
 		out := f.Call(in)
 		if givesError {
-			if err, _ := out[len(out)-1].Interface().(error); err != nil {
+			if err, _ := reflect.TypeAssert[error](out[len(out)-1]); err != nil {
 				s.fail(err)
 				return
 			}
@@ -205,14 +206,11 @@ func (m *Mux) Func(name string, fn any, options ...HandleOption) {
 type positional []reflect.Type
 
 func (p positional) describe() string {
-	s := "("
+	names := make([]string, len(p))
 	for i, t := range p {
-		if i > 0 {
-			s += ", "
-		}
-		s += t.String()
+		names[i] = t.String()
 	}
-	return s + ")"
+	return "(" + strings.Join(names, ", ") + ")"
 }
 
 func (p positional) decode(s *serving) ([]reflect.Value, error) {

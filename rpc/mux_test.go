@@ -161,7 +161,7 @@ func TestRules(t *testing.T) {
 	fails(t, a.Send(t.Context(), "closed", 1).Await(nil), PermissionDenied, No, "closed is not open")
 	fails(t, a.Send(t.Context(), "closed", "wrong").Await(nil), PermissionDenied, No, "closed is not open")
 	fails(t, b.Send(t.Context(), "friends", 1).Await(nil), Unauthenticated, No, "say who you are")
-	for _, err := range (Source[struct{}, int]("stream")).Call(t.Context(), a, struct{}{}) {
+	for _, err := range Source[struct{}, int]("stream").Call(t.Context(), a, struct{}{}) {
 		fails(t, err, PermissionDenied, No, "stream is not open")
 	}
 	// A rule that fails lets nobody through.
@@ -221,12 +221,12 @@ func TestHandleLater(t *testing.T) {
 // A method of another kind than the caller takes it for is not run.
 func TestWrongKind(t *testing.T) {
 	a, _ := pair(t, testMux())
-	for _, err := range (Source[string, int]("hi")).Call(t.Context(), a, "x") {
+	for _, err := range Source[string, int]("hi").Call(t.Context(), a, "x") {
 		fails(t, err, InvalidArgument, No, "hi is a call, it was called as a source")
 	}
 	_, err := Sink[struct{}, int, int]("twice").Call(t.Context(), a, struct{}{}, ints(3))
 	fails(t, err, InvalidArgument, No, "twice is a duplex, it was called as a sink")
-	for _, err := range (Duplex[struct{}, int, int]("sum")).Call(t.Context(), a, struct{}{}, ints(3)) {
+	for _, err := range Duplex[struct{}, int, int]("sum").Call(t.Context(), a, struct{}{}, ints(3)) {
 		fails(t, err, InvalidArgument, No, "sum is a sink, it was called as a duplex")
 	}
 	_, err = Method[int, int]("count").Call(t.Context(), a, 1)

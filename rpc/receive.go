@@ -242,7 +242,8 @@ func (s *serving) takeArgs(b []byte) {
 		return
 	}
 	s.pooled = argBuffers.Get().(*[]byte)
-	s.args = append((*s.pooled)[:0], b...)
+	*s.pooled = append((*s.pooled)[:0], b...)
+	s.args = *s.pooled
 }
 
 // wholeArgs runs a call whose long arguments have come.

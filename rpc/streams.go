@@ -216,8 +216,7 @@ func stream[Out, A any](ctx context.Context, p *Peer, method string, m mode, a *
 	}
 	for v, err := range receiving[Out](c.in) {
 		if err != nil {
-			var e *Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				err = failure(DataLoss, Yes, "rpc: %s: %w", method, err)
 			}
 			yield(none, err)

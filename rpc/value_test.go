@@ -360,11 +360,29 @@ func TestWrongAnswers(t *testing.T) {
 		}[kind]
 	}
 	for _, tt := range []struct{ kind, answer string }{
-		{"struct", `[]`}, {"struct", `"x"`}, {"struct", `{"user":1}`}, {"struct", `{"user":"a","password":5}`},
-		{"int", `1.5`}, {"int", `"1"`}, {"int", `1e400`}, {"int", `99999999999999999999`}, {"int8", `128`}, {"int", `[1]`}, {"int", `true`},
-		{"string", `1`}, {"string", `{}`}, {"bool", `0`}, {"bool", `"true"`},
-		{"list", `{}`}, {"list", `[1,"x"]`}, {"map", `[]`}, {"map", `{"a":"b"}`},
-		{"time", `"yesterday"`}, {"time", `12`}, {"pointer", `[]`}, {"pointer", `{"user":{}}`},
+		{"struct", `[]`},
+		{"struct", `"x"`},
+		{"struct", `{"user":1}`},
+		{"struct", `{"user":"a","password":5}`},
+		{"int", `1.5`},
+		{"int", `"1"`},
+		{"int", `1e400`},
+		{"int", `99999999999999999999`},
+		{"int8", `128`},
+		{"int", `[1]`},
+		{"int", `true`},
+		{"string", `1`},
+		{"string", `{}`},
+		{"bool", `0`},
+		{"bool", `"true"`},
+		{"list", `{}`},
+		{"list", `[1,"x"]`},
+		{"map", `[]`},
+		{"map", `{"a":"b"}`},
+		{"time", `"yesterday"`},
+		{"time", `12`},
+		{"pointer", `[]`},
+		{"pointer", `{"user":{}}`},
 	} {
 		got, err := call(tt.answer, as(tt.kind))
 		fails(t, err, DataLoss, Yes, "")

@@ -104,8 +104,7 @@ func Dial(ctx context.Context, rawURL string, options *Options) (wire.Conn, erro
 // dialError says what went wrong in words that name the likely cause.
 func dialError(url string, answer *http.Response, err error) error {
 	if answer == nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op
 		}
 		return fmt.Errorf("ws: cannot connect to %s: %w", url, err)

@@ -25,7 +25,8 @@ type Store interface {
 func Run(t *testing.T, open func(t *testing.T) interface {
 	object.Store
 	object.Refs
-}) {
+},
+) {
 	t.Helper()
 	for _, part := range []struct {
 		name string
