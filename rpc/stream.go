@@ -53,7 +53,7 @@ type outflow struct {
 }
 
 func (o *outflow) pending() bool {
-	return o.off < len(o.frames) || o.value != nil || len(o.run) > 0 && o.credit > 0
+	return !o.over && (o.off < len(o.frames) || o.value != nil || len(o.run) > 0 && o.credit > 0)
 }
 
 // arguments tells that the value is the rest of a request: it goes before anything else.
