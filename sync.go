@@ -91,6 +91,7 @@ const (
 	Pushed   Action = "push"     // the other side was, or would be, changed
 	Behind   Action = "behind"   // one side is older, and the plan's direction leaves it so
 	Conflict Action = "conflict" // both sides changed it since they were equal
+	Refused  Action = "refused"  // the other side is older and does not let itself be changed
 )
 
 // A Step is what was done about one name.
@@ -133,7 +134,8 @@ func (e unknownNameError) Unwrap() error { return object.ErrNotFound }
 // Run brings the names of the plan over, one after the other. A name is set only when all that
 // is beneath it is durable on that side, so that breaking off at any moment leaves each side
 // as it was or as it should be. The report is there even with an error: what was done before
-// it.
+// it. A side that refuses to be changed ends a Run with the direction Push; with Both, the
+// names it has are still brought over, and its refusal is the error in the end.
 func (s *Sync) Run(ctx context.Context, peer *rpc.Peer, plan Plan) (*Report, error) {
 	r := &run{Sync: s, plan: plan, client: NewClient(peer), report: &Report{}}
 	return r.report, r.do(ctx)
@@ -161,9 +163,12 @@ func (r *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conflicts := false
+	conflicts, refused := false, error(nil)
 	for _, name := range names {
 		step, err := r.one(ctx, name)
+		if r.plan.Direction == Both && step.Action == Pushed && rpc.CodeOf(err) == rpc.PermissionDenied {
+			step.Action, refused, err = Refused, err, nil // a side that only gives still gives the rest
+		}
 		if err != nil {
 			return err
 		}
@@ -171,9 +176,9 @@ func (r *run) do(ctx context.Context) error {
 		r.report.Steps = append(r.report.Steps, step)
 	}
 	if conflicts {
-		return ErrConflicts
+		return errors.Join(ErrConflicts, refused)
 	}
-	return nil
+	return refused
 }
 
 func list(refs iter.Seq2[object.Ref, error]) (map[string]object.Ref, error) {

@@ -222,3 +222,27 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// A side that only gives still gives everything: what may not be pushed there stops nothing
+// else, and is said in the end.
+func TestSyncWithOneThatOnlyGives(t *testing.T) {
+	ca, cb := wire.Pipe()
+	server, client := &side{Memory: object.NewMemory()}, &side{Memory: object.NewMemory()}
+	server.put(t, "theirs", tree(3, "b"))
+	client.put(t, "mine", tree(3, "a"))
+	server.peer = rpc.NewPeer(cb, chum.NewSync(server).Services(rpc.Public, chum.Closed), nil)
+	client.peer = rpc.NewPeer(ca, nil, nil)
+	defer server.peer.Close()
+	defer client.peer.Close()
+	report, err := chum.NewSync(client).Run(t.Context(), client.peer, chum.Plan{})
+	if rpc.CodeOf(err) != rpc.PermissionDenied {
+		t.Errorf("got %v, want permission denied", err)
+	}
+	got := map[string]chum.Action{}
+	for _, s := range report.Steps {
+		got[s.Name] = s.Action
+	}
+	if got["mine"] != chum.Refused || got["theirs"] != chum.Pulled {
+		t.Errorf("got %v", got)
+	}
+}

@@ -159,7 +159,7 @@ func (a *app) printSync(result syncResult, took time.Duration, failed error) {
 
 // stepRow is a step in a table: what was done, objects, bytes, name.
 func stepRow(s chum.Step) []cell {
-	shades := map[chum.Action]shade{chum.Pulled: green, chum.Pushed: green, chum.Conflict: red, chum.Behind: amber, chum.Same: faint}
+	shades := map[chum.Action]shade{chum.Pulled: green, chum.Pushed: green, chum.Conflict: red, chum.Behind: amber, chum.Refused: red, chum.Same: faint}
 	objects, size := "-", "-"
 	if s.Moved.Objects > 0 {
 		objects, size = counted(s.Moved.Objects, "object"), amount(s.Moved.Bytes)
