@@ -74,13 +74,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the request was answered
 	}
-	peer := rpc.NewPeer(conn, s.services, &s.options.RPC)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		peer.Close()
+		conn.Close()
 		return
 	}
+	// With the lock held, so that whoever has heard from the peer finds it in the list.
+	peer := rpc.NewPeer(conn, s.services, &s.options.RPC)
 	s.peers[peer] = struct{}{}
 	s.wait.Add(1)
 	s.mu.Unlock()
