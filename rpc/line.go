@@ -24,7 +24,7 @@ const (
 	bulkPerMessage = 120 << 10
 	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
 	// delay that bulk causes for calls. Fixed for now.
-	connWindow = 512 << 10
+	connWindow = 768 << 10
 	// messageLimit is where queued frames are cut into another message, well below the
 	// wire.MaxMessage that every peer accepts: bulk may follow in the same one.
 	messageLimit = 256 << 10
