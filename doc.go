@@ -8,7 +8,7 @@
 // names ([Sync.Services]) and brings names over ([Sync.Run]). Both ends are alike.
 //
 //	store, err := local.Open(dir, nil)
-//	sync := chum.NewSync(store, nil)
+//	sync := chum.NewSync(store)
 //	peer, err := wsrpc.Connect(ctx, "ws://localhost:7171", sync.Services(rpc.Public, rpc.Public), nil)
 //	report, err := sync.Run(ctx, peer, chum.Plan{})
 //
