@@ -217,12 +217,12 @@ func (s *serving) answerError(e *Error) {
 		p.mu.Unlock()
 		return
 	}
-	p.stats.In.Failed++
 	if s.out != nil && s.out.pending() {
 		s.out.queue(wire.Frame{Kind: wire.Error, ID: s.id, Payload: appendError(nil, e)})
 		s.out.last, s.out.failed = true, true
 	} else {
 		p.refuseID(s.id, e)
+		p.stats.In.Failed++
 		p.forget(s, nil)
 	}
 	s.writeOut()
@@ -232,7 +232,9 @@ func (s *serving) answerError(e *Error) {
 // held.
 func (p *Peer) answered(o *outflow) {
 	s := p.servings[o.x.id]
-	if !o.failed {
+	if o.failed {
+		p.stats.In.Failed++
+	} else {
 		p.stats.In.Succeeded++
 	}
 	p.forget(s, nil)

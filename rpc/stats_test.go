@@ -1,7 +1,9 @@
 package rpc
 
 import (
+	"context"
 	"crypto/sha256"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"sync"
@@ -72,6 +74,30 @@ func TestStatsOfOpenCalls(t *testing.T) {
 }
 
 // The trace sees each frame once, on either side, in the order of the connection.
+// A call whose error still waits behind its items is counted once, also when it is cancelled
+// meanwhile.
+func TestErrorThatWaitsIsCountedOnce(t *testing.T) {
+	const broken Source[struct{}, []byte] = "broken"
+	m := NewMux(Public)
+	broken.Handle(m, func(context.Context, struct{}) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) {
+			_ = yield(make([]byte, 20_000), nil) && yield(make([]byte, 20_000), nil) && yield(nil, Errorf(NotFound, "asked for"))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p, h := withPuppet(t, m, nil)
+		h.send(wire.Frame{Kind: wire.Ping})
+		synctest.Wait() // the pong is being written, and nobody reads it
+		h.send(ask(1, takes, 0, "broken", ""))
+		synctest.Wait() // items and error wait behind it
+		h.send(wire.Frame{Kind: wire.Cancel, Own: true, ID: 1})
+		synctest.Wait()
+		if s := p.Stats().In; s.Started != 1 || s.Failed != 1 || s.Succeeded != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type seen struct {
