@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -80,11 +81,11 @@ func (r *byteReader) fetch() error {
 		return r.err
 	}
 	r.item, r.err = r.in.next()
-	if r.err == nil && r.item.form != wire.Bytes {
-		r.err = failure(DataLoss, Yes, "a piece of a byte stream is %s, not raw bytes", r.item.form)
+	if r.err != nil {
+		return r.err
 	}
-	if r.err == nil {
-		r.rest = r.item.data
+	if err := decodeValue(r.item.form, r.item.data, &r.rest); err != nil {
+		r.err = failure(DataLoss, Yes, "a piece of a byte stream is no bytes: %w", err)
 	}
 	return r.err
 }
@@ -150,6 +151,9 @@ func (w *ByteWriter[R]) Cancel() {
 
 // sendBytes sends b. A short piece is left in the queue, so that many make one message.
 func sendBytes(x *exchange, b []byte) (n int, err error) {
+	if x.p.plain.Load() {
+		return sendText(x, b)
+	}
 	if len(b) >= bulkFrom {
 		return x.sendRun(b)
 	}
@@ -160,6 +164,21 @@ func sendBytes(x *exchange, b []byte) (n int, err error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// sendText sends b to a side that takes JSON only, in pieces that fit in a frame as base64.
+func sendText(x *exchange, b []byte) (n int, err error) {
+	for piece := range slices.Chunk(b, chunk/4*3-3) {
+		form, text, err := appendPlain(nil, piece)
+		if err == nil {
+			err = x.send(form, text)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += len(piece)
+	}
+	return n, nil
 }
 
 func sendFrom(x *exchange, r io.Reader) (n int64, err error) {
@@ -222,7 +241,7 @@ func HandleReader[A, R any](mux *Mux, m Sink[A, []byte, R], fn func(context.Cont
 				s.fail(err)
 				return
 			}
-			s.reply(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &r) })
+			s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &r, plain) })
 		}),
 	}, options)
 }

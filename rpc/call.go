@@ -73,7 +73,7 @@ func (c *call) release() {
 // must not change until the promise is done. The call is cancelled when ctx ends.
 func (p *Peer) Send(ctx context.Context, method string, args ...any) *Promise {
 	c := p.newCall(method, 0)
-	form, data, err := appendArgs(nil, args)
+	form, data, err := appendArgs(nil, args, p.plain.Load())
 	c.begin(ctx, form, data, err)
 	return &Promise{c: c}
 }

@@ -17,6 +17,7 @@ type hello struct {
 	Version int    `json:"version"`
 	Agent   string `json:"agent"`
 	Limits  limits `json:"limits"`
+	JSON    bool   `json:"json,omitzero"` // it takes values in form json only
 }
 
 // limits are what a side takes of the other.
@@ -62,6 +63,7 @@ func (p *Peer) greet(f wire.Frame) error {
 		h.Agent = h.Agent[:maxName]
 	}
 	p.remote = h
+	p.plain.Store(h.JSON)
 	p.helloSeen, p.line.open = true, true
 	for _, c := range p.calls { // those that already wait to be sent
 		if c.out != nil {

@@ -23,7 +23,7 @@ type Method[A, R any] string
 func (m Method[A, R]) Call(ctx context.Context, p *Peer, a A) (R, error) {
 	var r R
 	c := p.newCall(string(m), 0)
-	form, args, err := appendParams(c.scratch(), &a)
+	form, args, err := appendParams(c.scratch(), &a, p.plain.Load())
 	if err == nil {
 		err = c.await(ctx, form, args)
 	} else {
@@ -41,7 +41,7 @@ func (m Method[A, R]) Call(ctx context.Context, p *Peer, a A) (R, error) {
 // until the promise is done.
 func (m Method[A, R]) Go(ctx context.Context, p *Peer, a A) *PromiseOf[R] {
 	c := p.newCall(string(m), 0)
-	form, args, err := appendParams(nil, &a)
+	form, args, err := appendParams(nil, &a, p.plain.Load())
 	c.begin(ctx, form, args, err)
 	return &PromiseOf[R]{c: c}
 }
@@ -65,7 +65,7 @@ func (m Method[A, R]) Handle(mux *Mux, fn func(context.Context, A) (R, error), o
 				s.fail(err)
 				return
 			}
-			s.reply(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &r) })
+			s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &r, plain) })
 		},
 	}, options)
 }

@@ -121,6 +121,15 @@ func (m *Mux) put(s *service, options []HandleOption) {
 	m.m[s.Name] = s
 }
 
+// Kind tells how the method of a name is called: call, source, sink or duplex, or "" if there
+// is none.
+func (m *Mux) Kind(name string) string {
+	if s := m.find([]byte(name)); s != nil {
+		return s.Kind
+	}
+	return ""
+}
+
 func (m *Mux) find(name []byte) *service {
 	if m == nil {
 		return nil
@@ -197,7 +206,7 @@ func (m *Mux) Func(name string, fn any, options ...HandleOption) {
 		if results == 1 {
 			result = out[0].Interface()
 		}
-		s.reply(func(b []byte) (wire.Form, []byte, error) { return appendAny(b, result) })
+		s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendAny(b, result, plain) })
 	}
 	m.put(s, options)
 }

@@ -13,25 +13,25 @@ import (
 
 // appendParams appends the parameters that make up the one argument of a typed method: a
 // struct goes by name, anything else as a list of one.
-func appendParams[A any](b []byte, a *A) (wire.Form, []byte, error) {
-	switch s := shapeOf(reflect.TypeFor[A]()); s.kind {
-	case shapeOther:
+func appendParams[A any](b []byte, a *A, plain bool) (wire.Form, []byte, error) {
+	s := shapeOf(reflect.TypeFor[A]())
+	if s.kind == shapeOther || s.kind == shapeBytes && plain {
 		b = append(b, '[')
-		_, b, err := appendValue(b, a)
+		_, b, err := appendValue(b, a, plain)
 		return wire.JSON, append(b, ']'), err
-	default:
-		return appendValue(b, a)
 	}
+	return appendValue(b, a, plain)
 }
 
 // appendArgs appends the parameters of an untyped call, by position. A last argument that is
 // a []byte travels raw. A single struct goes by name, as it would from a typed caller.
-func appendArgs(b []byte, args []any) (wire.Form, []byte, error) {
+func appendArgs(b []byte, args []any, plain bool) (wire.Form, []byte, error) {
 	n := len(args)
 	if n == 0 {
 		return wire.JSON, b, nil
 	}
 	raw, isRaw := args[n-1].([]byte)
+	isRaw = isRaw && !plain
 	if n == 1 {
 		if isRaw {
 			return wire.Bytes, append(b, raw...), nil
@@ -39,7 +39,7 @@ func appendArgs(b []byte, args []any) (wire.Form, []byte, error) {
 		if args[0] != nil {
 			switch shapeOf(reflect.TypeOf(args[0])).kind {
 			case shapeEmpty, shapeStruct, shapePair, shapeValue:
-				return appendAny(b, args[0])
+				return appendAny(b, args[0], plain)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chumsync/chum/wire"
@@ -85,6 +86,7 @@ type Peer struct {
 	greeted chan struct{} // closed when the other side's hello is here
 	gone    chan struct{} // closed when the connection is over and every call settled
 	drained chan struct{} // closed when no call is open any more after Shutdown began
+	plain   atomic.Bool   // the other side takes values in form json only, as its hello says
 
 	mu     sync.Mutex // guards what follows; held for short, never during I/O or user code
 	remote hello      // the other side's; valid once greeted

@@ -118,9 +118,9 @@ func (p *Peer) abandon(s *serving, why error) {
 var replyBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // reply sends the result that encode appends.
-func (s *serving) reply(encode func([]byte) (wire.Form, []byte, error)) {
+func (s *serving) reply(encode encoder) {
 	buf := replyBuffers.Get().(*[]byte)
-	form, b, err := encode((*buf)[:0])
+	form, b, err := encode((*buf)[:0], s.p.plain.Load())
 	if err != nil {
 		s.answerError(failure(Internal, Yes, "the result cannot be sent: it cannot be written as JSON"))
 		s.p.opt.Logger.Error("rpc: result cannot be encoded", "method", s.service.Name, "error", err)

@@ -73,7 +73,7 @@ func (m Sink[A, In, R]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[I
 				s.fail(err)
 				return
 			}
-			s.reply(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &r) })
+			s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &r, plain) })
 		}),
 	}, options)
 }
@@ -114,13 +114,13 @@ func serveArgs[A any](fn func(*serving, A)) func(*serving) {
 }
 
 // encoded is a stream of items on their way out: an encoder for the next one, or an error.
-type encoded iter.Seq2[func([]byte) (wire.Form, []byte, error), error]
+type encoded iter.Seq2[encoder, error]
 
 // sending hides the type of a stream's items.
 func sending[T any](items iter.Seq2[T, error]) encoded {
-	return func(yield func(func([]byte) (wire.Form, []byte, error), error) bool) {
+	return func(yield func(encoder, error) bool) {
 		for v, err := range items {
-			if !yield(func(b []byte) (wire.Form, []byte, error) { return appendValue(b, &v) }, err) || err != nil {
+			if !yield(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &v, plain) }, err) || err != nil {
 				return
 			}
 		}
@@ -141,7 +141,7 @@ func (x *exchange) sendStream(ctx context.Context, items encoded) (from bool, er
 		if err != nil {
 			return true, err
 		}
-		form, b, err := encode((*buf)[:0])
+		form, b, err := encode((*buf)[:0], x.p.plain.Load())
 		*buf = b
 		if err != nil {
 			return true, failure(Internal, Yes, "an item cannot be written as JSON: %w", err)
@@ -172,7 +172,7 @@ func (s *serving) sendAll(items encoded) {
 // open starts a call that streams.
 func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*call, error) {
 	c := p.newCall(method, m)
-	form, args, err := appendParams(nil, a)
+	form, args, err := appendParams(nil, a, p.plain.Load())
 	c.begin(ctx, form, args, err)
 	if c.id == 0 { // it was not started; one that has ended since may have items to be read
 		return nil, c.err

@@ -47,8 +47,14 @@ var jsonOptions = jsonv1.FormatDurationAsNano(true)
 // maxDepth is how deep the JSON of a value may be nested.
 const maxDepth = 64
 
+// An encoder appends a value: in form json whatever it is, if plain.
+type encoder func(b []byte, plain bool) (wire.Form, []byte, error)
+
 // appendValue appends a result, an item or a whole argument.
-func appendValue[T any](b []byte, v *T) (wire.Form, []byte, error) {
+func appendValue[T any](b []byte, v *T, plain bool) (wire.Form, []byte, error) {
+	if plain {
+		return appendPlain(b, *v)
+	}
 	switch x := any(v).(type) { // the types for which nothing has to be looked up
 	case *[]byte:
 		return wire.Bytes, append(b, *x...), nil
@@ -73,7 +79,10 @@ func appendValue[T any](b []byte, v *T) (wire.Form, []byte, error) {
 }
 
 // appendAny is appendValue for a type known only now.
-func appendAny(b []byte, v any) (wire.Form, []byte, error) {
+func appendAny(b []byte, v any, plain bool) (wire.Form, []byte, error) {
+	if plain {
+		return appendPlain(b, v)
+	}
 	switch x := v.(type) {
 	case nil:
 		return wire.JSON, b, nil
@@ -89,6 +98,24 @@ func appendAny(b []byte, v any) (wire.Form, []byte, error) {
 		return wire.JSON, b, nil
 	case shapePair:
 		return appendPair(b, rv, s)
+	}
+	b, err := appendJSON(b, v)
+	return wire.JSON, b, err
+}
+
+// appendPlain is appendAny for a side that takes form json only: bytes are base64 strings.
+func appendPlain(b []byte, v any) (wire.Form, []byte, error) {
+	if v == nil || shapeOf(reflect.TypeOf(v)).kind == shapeEmpty {
+		return wire.JSON, b, nil
+	}
+	if x, ok := v.(Value); ok {
+		switch {
+		case x.Body == nil:
+			return wire.JSON, append(b, x.JSON...), nil
+		case x.JSON != nil:
+			return 0, b, errors.New("the other side takes JSON only: raw bytes beside it need the name of a member")
+		}
+		v = x.Body
 	}
 	b, err := appendJSON(b, v)
 	return wire.JSON, b, err

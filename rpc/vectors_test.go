@@ -74,6 +74,7 @@ type valueVector struct {
 	Text    string          `json:"payload_text"`
 	Value   json.RawMessage `json:"value"`
 	Written bool            `json:"written"`
+	Plain   bool            `json:"written_plain"`
 }
 
 type badValueVector struct {
@@ -108,16 +109,17 @@ type (
 type codec struct {
 	readParams, readValue   func(wire.Form, []byte) (any, error)
 	writeParams, writeValue func(value []byte) (wire.Form, []byte)
+	plainParams, plainValue func(value []byte) (wire.Form, []byte) // to a side that takes form json only
 }
 
 func codecOf[T any]() codec {
-	write := func(f func([]byte, *T) (wire.Form, []byte, error)) func([]byte) (wire.Form, []byte) {
+	write := func(f func([]byte, *T, bool) (wire.Form, []byte, error), plain bool) func([]byte) (wire.Form, []byte) {
 		return func(value []byte) (wire.Form, []byte) {
 			var v T
 			if err := jsonv2.Unmarshal(value, &v); err != nil {
 				panic(err)
 			}
-			form, data, err := f(nil, &v)
+			form, data, err := f(nil, &v, plain)
 			if err != nil {
 				panic(err)
 			}
@@ -135,8 +137,10 @@ func codecOf[T any]() codec {
 			err := decodeValue(form, data, &v)
 			return v, err
 		},
-		writeParams: write(appendParams[T]),
-		writeValue:  write(appendValue[T]),
+		writeParams: write(appendParams[T], false),
+		writeValue:  write(appendValue[T], false),
+		plainParams: write(appendParams[T], true),
+		plainValue:  write(appendValue[T], true),
 	}
 }
 
@@ -169,7 +173,7 @@ func makeValueVectors() valueVectors {
 	}
 	vector := func(list *[]valueVector) func(shape string, form wire.Form, payload, value string, written bool) {
 		return func(shape string, form wire.Form, payload, value string, written bool) {
-			*list = append(*list, valueVector{shape, form.String(), hex.EncodeToString([]byte(payload)), printable(payload), json.RawMessage(value), written})
+			*list = append(*list, valueVector{shape, form.String(), hex.EncodeToString([]byte(payload)), printable(payload), json.RawMessage(value), written, written && form == wire.JSON})
 		}
 	}
 	p := vector(&v.Params)
@@ -180,6 +184,7 @@ func makeValueVectors() valueVectors {
 	p("bytes", wire.Bytes, "\x00\xff", `"AP8="`, true)
 	p("bytes", wire.Bytes, "", `""`, true)
 	p("bytes", wire.JSON, `["AP8="]`, `"AP8="`, false)
+	plainly(v.Params)
 	p("text", wire.JSON, `["Grüß"]`, `"Grüß"`, true)
 	p("text", wire.JSON, ` [ "Gr\u00fc\u00df" ] `, `"Grüß"`, false)
 	p("integer", wire.JSON, `[-7]`, `-7`, true)
@@ -198,6 +203,7 @@ func makeValueVectors() valueVectors {
 	p("put", wire.Pair, "\x05"+`["k"]`+"\x00\xff", `{"name":"k","data":"AP8="}`, false)
 	p("put", wire.Pair, "\x05"+`["k"]`, `{"name":"k","data":""}`, false)
 	p("put", wire.JSON, `{"name":"k","data":"AP8="}`, `{"name":"k","data":"AP8="}`, false)
+	plainly(v.Params)
 	p("put", wire.JSON, `["k","AP8="]`, `{"name":"k","data":"AP8="}`, false)
 	p("lone", wire.JSON, `{"labels":{"a":1}}`, `{"labels":{"a":1}}`, true)
 	p("lone", wire.JSON, `[{"a":1}]`, `{"labels":{"a":1}}`, false)
@@ -207,6 +213,7 @@ func makeValueVectors() valueVectors {
 	p("nothing", wire.JSON, `null`, `{}`, false)
 	p("bytes", wire.Bytes, "\x00\xff", `"AP8="`, true)
 	p("bytes", wire.JSON, `"AP8="`, `"AP8="`, false)
+	plainly(v.Values)
 	p("text", wire.JSON, `"a\nb"`, `"a\nb"`, true)
 	p("text", wire.JSON, ``, `""`, false)
 	p("integer", wire.JSON, `9007199254740991`, `9007199254740991`, true)
@@ -216,6 +223,7 @@ func makeValueVectors() valueVectors {
 	p("point", wire.JSON, `{"x":1,"more":{}}`, `{"x":1}`, false)
 	p("put", wire.Pair, uvarint(uint64(len(head)))+head+"\x00\xff", `{"name":"k","data":"AP8="}`, true)
 	p("put", wire.JSON, `{"name":"k","data":"AP8="}`, `{"name":"k","data":"AP8="}`, false)
+	plainly(v.Values)
 
 	refuse := func(list *[]badValue) func(why, shape string, form wire.Form, payload string) {
 		return func(why, shape string, form wire.Form, payload string) {
@@ -262,6 +270,9 @@ func makeValueVectors() valueVectors {
 	return v
 }
 
+// plainly notes that the last vector is what is written to a side that takes form json only.
+func plainly(list []valueVector) { list[len(list)-1].Plain = true }
+
 // nested is arrays within arrays.
 func nested(depth int) string {
 	return string(bytes.Repeat([]byte("["), depth)) + string(bytes.Repeat([]byte("]"), depth))
@@ -276,7 +287,7 @@ func TestValueVectors(t *testing.T) {
 	if len(v.Params) == 0 || len(v.Values) == 0 || len(v.Bad.Params) == 0 || len(v.Bad.Values) == 0 {
 		t.Fatal("no vectors")
 	}
-	check := func(x valueVector, read func(wire.Form, []byte) (any, error), write func([]byte) (wire.Form, []byte)) {
+	check := func(x valueVector, read func(wire.Form, []byte) (any, error), write, plain func([]byte) (wire.Form, []byte)) {
 		form, data := vectorPayload(t, x.Form, x.Payload)
 		got, err := read(form, data)
 		if err != nil {
@@ -293,12 +304,17 @@ func TestValueVectors(t *testing.T) {
 		if f, again := write(x.Value); x.Written && (f != form || !bytes.Equal(again, data)) {
 			t.Errorf("%s %s: written as %s %q, want %s %q", x.Shape, x.Value, f, again, form, data)
 		}
+		if f, again := plain(x.Value); x.Plain && (f != form || !bytes.Equal(again, data)) {
+			t.Errorf("%s %s: written in form json only as %s %q, want %s %q", x.Shape, x.Value, f, again, form, data)
+		}
 	}
 	for _, x := range v.Params {
-		check(x, codecs[x.Shape].readParams, codecs[x.Shape].writeParams)
+		c := codecs[x.Shape]
+		check(x, c.readParams, c.writeParams, c.plainParams)
 	}
 	for _, x := range v.Values {
-		check(x, codecs[x.Shape].readValue, codecs[x.Shape].writeValue)
+		c := codecs[x.Shape]
+		check(x, c.readValue, c.writeValue, c.plainValue)
 	}
 	refuse := func(x badValue, read func(wire.Form, []byte) (any, error)) {
 		form, data := vectorPayload(t, x.Form, x.Payload)
