@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 }
 
 var smokeSizes = sizes{
-	Rounds: 1, Warm: 50 * time.Millisecond, Measure: 100 * time.Millisecond, Open: 300,
-	Stream: 4 << 20, Conns: 10, Limit: 30 * time.Second,
+	Rounds: 1, LongRounds: 1, Warm: 50 * time.Millisecond, Measure: 100 * time.Millisecond, Open: 300,
+	Stream: 4 << 20, Conns: 10, Wan: 200 * time.Millisecond, Limit: 30 * time.Second,
 }
 
 // TestSmoke runs every case of every scenario with all its systems, each a
@@ -111,7 +111,7 @@ func TestChildLimit(t *testing.T) {
 	_, err := trial(t.Context(), job{
 		System: "raw TCP", Scenario: "latency", Case: "bytes",
 		Limit: 300 * time.Millisecond, Size: sizes{Warm: time.Hour},
-	}, false)
+	}, benchCase{})
 	if err == nil {
 		t.Fatal("a trial over its limit gave no error")
 	}
@@ -124,7 +124,7 @@ func TestTrialError(t *testing.T) {
 		"system has no such call": {System: "raw TCP", Scenario: "sleep", Case: "bytes"},
 	} {
 		j.Limit = 30 * time.Second
-		if _, err := trial(t.Context(), j, false); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := trial(t.Context(), j, benchCase{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v, want one with %q", err, name)
 		}
 	}

@@ -16,12 +16,12 @@ var besideScenario = scenario{
 			// gobwas/ws has connections of their own for the calls: what is left is the machine.
 			name: "server to client", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS"},
 			columns: besideColumns,
-			run:     beside(func(c *client) func(context.Context, int64) error { return c.down }),
+			run:     beside(down),
 		},
 		{
 			name: "client to server", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS"},
 			columns: besideColumns,
-			run:     beside(func(c *client) func(context.Context, int64) error { return c.up }),
+			run:     beside(up),
 		},
 	},
 }
@@ -29,7 +29,7 @@ var besideScenario = scenario{
 var besideColumns = []string{"p99 to idle", "idle p50 µs", "idle p99 µs", "loaded p50 µs", "loaded p99 µs", "MB/s", "calls idle", "calls loaded"}
 
 // beside measures small calls on an idle connection, then while transfers go on.
-func beside(what func(*client) func(context.Context, int64) error) func(context.Context, *lab, system) (metrics, error) {
+func beside(what func(*client) transfer) func(context.Context, *lab, system) (metrics, error) {
 	return func(ctx context.Context, l *lab, s system) (metrics, error) {
 		bulk, err := s.dial(ctx, l.Addr)
 		if err != nil {
@@ -49,7 +49,7 @@ func beside(what func(*client) func(context.Context, int64) error) func(context.
 			defer pool.close()
 			call = pool.call
 		}
-		if _, err := probe(ctx, call, l.Size.Warm); err != nil {
+		if _, err := probe(ctx, call, time.Millisecond, after(l.Size.Warm)); err != nil {
 			return nil, err
 		}
 		if err := transfer(ctx, 1<<20); err != nil {
@@ -58,7 +58,7 @@ func beside(what func(*client) func(context.Context, int64) error) func(context.
 		if err := l.start(); err != nil {
 			return nil, err
 		}
-		idle, err := probe(ctx, call, l.Size.Measure)
+		idle, err := probe(ctx, call, time.Millisecond, after(l.Size.Measure))
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func beside(what func(*client) func(context.Context, int64) error) func(context.
 				}
 			}
 		}()
-		loaded, err := probe(ctx, call, 2*l.Size.Measure)
+		loaded, err := probe(ctx, call, time.Millisecond, after(2*l.Size.Measure))
 		enough()
 		if err := errors.Join(err, <-done); err != nil {
 			return nil, err
@@ -104,14 +104,22 @@ func beside(what func(*client) func(context.Context, int64) error) func(context.
 type pool struct{ idle chan *client }
 
 func dialPool(ctx context.Context, l *lab, s system) (*pool, error) {
-	p := &pool{make(chan *client, 64)}
-	for range cap(p.idle) {
-		c, err := s.dial(ctx, l.Addr)
-		if err != nil {
-			p.close()
-			return nil, err
+	const size = 64
+	var group sync.WaitGroup
+	clients, errs := make([]*client, size), make([]error, size)
+	for i := range size { // side by side, for the way may be long
+		group.Go(func() { clients[i], errs[i] = s.dial(ctx, l.Addr) })
+	}
+	group.Wait()
+	p := &pool{make(chan *client, size)}
+	for _, c := range clients {
+		if c != nil {
+			p.idle <- c
 		}
-		p.idle <- c
+	}
+	if err := errors.Join(errs...); err != nil {
+		p.close()
+		return nil, err
 	}
 	return p, nil
 }
@@ -129,16 +137,16 @@ func (p *pool) close() {
 	}
 }
 
-// probe calls once each millisecond, whether or not the last has ended, and
-// returns how long each took, sorted.
-func probe(ctx context.Context, call func(context.Context) error, during time.Duration) (took []time.Duration, err error) {
+// probe calls at an interval until it is over, whether or not the last call has
+// ended, and returns how long each took, sorted.
+func probe(ctx context.Context, call func(context.Context) error, interval time.Duration, over <-chan struct{}) (took []time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var group sync.WaitGroup
 	var gather sync.Mutex
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for end := time.Now().Add(during); time.Now().Before(end) && ctx.Err() == nil; <-tick.C {
+	for going := true; going; {
 		group.Go(func() {
 			begin := time.Now()
 			if err := call(ctx); err != nil {
@@ -150,6 +158,13 @@ func probe(ctx context.Context, call func(context.Context) error, during time.Du
 			defer gather.Unlock()
 			took = append(took, d)
 		})
+		select {
+		case <-tick.C:
+		case <-over:
+			going = false
+		case <-ctx.Done():
+			going = false
+		}
 	}
 	group.Wait()
 	if err := context.Cause(ctx); err != nil {
@@ -157,4 +172,11 @@ func probe(ctx context.Context, call func(context.Context) error, during time.Du
 	}
 	slices.Sort(took)
 	return took, nil
+}
+
+// after returns a channel that is closed once d has passed.
+func after(d time.Duration) <-chan struct{} {
+	over := make(chan struct{})
+	time.AfterFunc(d, func() { close(over) })
+	return over
 }

@@ -111,6 +111,28 @@ var goals = []goal{
 		},
 	},
 	{
+		Scenario: "wan", What: "the same at 25 MB/s, 10 ms",
+		First: []check{
+			{Case: "25 MB/s 10 ms, down", Metric: "p99 to idle", AtMost: 3},
+			{Case: "25 MB/s 10 ms, up", Metric: "p99 to idle", AtMost: 3},
+		},
+		Then: []check{
+			{Case: "25 MB/s 10 ms, down", Metric: "p99 to idle", AtMost: 1.5},
+			{Case: "25 MB/s 10 ms, down", Metric: "of the link", AtLeast: 0.98},
+			{Case: "25 MB/s 10 ms, up", Metric: "p99 to idle", AtMost: 1.5},
+			{Case: "25 MB/s 10 ms, up", Metric: "of the link", AtLeast: 0.98},
+		},
+	},
+	slowGoal("20 Mbit/s 20 ms, down"), slowGoal("20 Mbit/s 20 ms, up"),
+	slowGoal("20 Mbit/s 20 ms, 8 down"), slowGoal("20 Mbit/s 20 ms, 8 up"),
+	{
+		Scenario: "wan", What: "throughput at 100 Mbit/s, 80 ms",
+		Then: []check{
+			{Case: "100 Mbit/s 80 ms, down", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.95},
+			{Case: "100 Mbit/s 80 ms, up", Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.95},
+		},
+	},
+	{
 		Scenario: "idle", What: "idle connection, everything on, server",
 		First: []check{{Case: "connections", Metric: "server kB each", AtMost: 40}},
 		Then:  []check{{Case: "connections", Metric: "server kB each", AtMost: 16}},
@@ -126,6 +148,18 @@ var goals = []goal{
 			{Case: "typed", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.02},
 		},
 	},
+}
+
+// slowGoal is that of a case with the slow link.
+func slowGoal(name string) goal {
+	return goal{
+		Scenario: "wan", What: "the same at 20 Mbit/s, 20 ms",
+		First: []check{{Case: name, Metric: "p99 ms above idle", AtMost: 100}},
+		Then: []check{
+			{Case: name, Metric: "p99 ms above idle", AtMost: 40},
+			{Case: name, Metric: "MB/s", Over: rawWebSockets, AtLeast: 0.95},
+		},
+	}
 }
 
 var rawWebSockets = []string{"gobwas/ws", "coder/websocket"}

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		short   = flags.Bool("short", false, "few, short rounds; writes no results unless -out says where")
 		only    = flags.String("only", "", "scenarios to run, with commas: "+strings.Join(scenarioNames(), ", "))
 		systems = flags.String("systems", "", "systems to measure, with semicolons (empty: all); goals may go without a figure then")
-		rounds  = flags.Int("rounds", 0, "rounds of each case (0: 5, with -short 3)")
+		rounds  = flags.Int("rounds", 0, "rounds of each case (0: 5, with -short 3; of wan 3 and 1)")
 		conns   = flags.Int("conns", 0, "idle connections (0: 1,000)")
 		out     = flags.String("out", "results", "directory for the results, one .txt and one .json a scenario; empty: none")
 		file    = flags.String("json", "", "file for all results of this run as one JSON array")
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	if *rounds > 0 {
-		size.Rounds = *rounds
+		size.Rounds, size.LongRounds = *rounds, *rounds
 	}
 	if *conns > 0 {
 		size.Conns = *conns

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/pprof"
+	"strings"
 	"time"
 )
 
@@ -117,11 +118,12 @@ func (p *process) stop() {
 	_ = p.cmd.Wait() // how a process that was told to end ends does not matter
 }
 
-// trial runs a job once, in two fresh processes, and returns the client's figures.
-func trial(ctx context.Context, j job, pin bool) (metrics, error) {
+// trial runs a job of a case once, in two fresh processes, and returns the client's
+// figures. The case's link, if it has one, is in this process.
+func trial(ctx context.Context, j job, c benchCase) (metrics, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.Limit)
 	defer cancel()
-	server, err := startProcess(ctx, "server", j, pin)
+	server, err := startProcess(ctx, "server", j, c.pin)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +133,22 @@ func trial(ctx context.Context, j job, pin bool) (metrics, error) {
 		return nil, err
 	}
 	j.Addr = hello.Addr
-	client, err := startProcess(ctx, "client", j, pin)
+	if c.link != nil {
+		scheme, addr, found := strings.Cut(hello.Addr, "://")
+		if !found {
+			scheme, addr = "", hello.Addr
+		}
+		via, stop, err := c.link.forward(addr)
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+		j.Addr = via
+		if found {
+			j.Addr = scheme + "://" + via
+		}
+	}
+	client, err := startProcess(ctx, "client", j, c.pin)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 // A scenario is one question, asked of several systems in interleaved rounds.
 type scenario struct {
 	name, title string
+	long        bool // each trial takes seconds: fewer rounds
 	cases       []benchCase
 }
 
@@ -21,11 +22,12 @@ type benchCase struct {
 	systems []string // by name, chum first
 	columns []string // the metrics shown; the first is the one compared
 	pin     bool     // both processes on one CPU, the same
+	link    *link    // between them; nil stands for none, which is loopback
 	times   int      // trials of each system a round; 0 stands for 1
 	run     func(ctx context.Context, l *lab, s system) (metrics, error)
 }
 
-var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, idleScenario, hookScenario}
+var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario}
 
 func caseNamed(scenario, name string) (benchCase, error) {
 	for _, s := range scenarios {
@@ -40,18 +42,20 @@ func caseNamed(scenario, name string) (benchCase, error) {
 
 // sizes says how much each trial does.
 type sizes struct {
-	Rounds  int           `json:"rounds"`
-	Warm    time.Duration `json:"warm"`    // before the measured part, in nanoseconds
-	Measure time.Duration `json:"measure"` // of a scenario with calls
-	Open    int           `json:"open"`    // calls open in scenario sleep
-	Stream  int64         `json:"stream"`  // bytes
-	Conns   int           `json:"conns"`   // idle
-	Limit   time.Duration `json:"limit"`   // for one trial
+	Rounds     int           `json:"rounds"`
+	LongRounds int           `json:"longRounds"`
+	Warm       time.Duration `json:"warm"`    // before the measured part, in nanoseconds
+	Measure    time.Duration `json:"measure"` // of a scenario with calls
+	Open       int           `json:"open"`    // calls open in scenario sleep
+	Stream     int64         `json:"stream"`  // bytes
+	Conns      int           `json:"conns"`   // idle
+	Wan        time.Duration `json:"wan"`     // of a transfer that fills its link
+	Limit      time.Duration `json:"limit"`   // for one trial
 }
 
 var (
-	fullSizes  = sizes{Rounds: 5, Warm: 500 * time.Millisecond, Measure: 2 * time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Limit: time.Minute}
-	shortSizes = sizes{Rounds: 3, Warm: 100 * time.Millisecond, Measure: 300 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Limit: 30 * time.Second}
+	fullSizes  = sizes{Rounds: 5, LongRounds: 3, Warm: 500 * time.Millisecond, Measure: 2 * time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Wan: 4 * time.Second, Limit: time.Minute}
+	shortSizes = sizes{Rounds: 3, LongRounds: 1, Warm: 100 * time.Millisecond, Measure: 300 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Wan: 1500 * time.Millisecond, Limit: 30 * time.Second}
 )
 
 // among returns s with only the systems named, with semicolons; all if none is.
@@ -79,17 +83,21 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			results[i].Systems[k].Name = name
 		}
 	}
-	for round := range size.Rounds {
+	rounds := size.Rounds
+	if s.long {
+		rounds = size.LongRounds
+	}
+	for round := range rounds {
 		for i, c := range s.cases {
 			for n := range max(1, c.times) * len(c.systems) {
 				k := n % len(c.systems)
 				name := c.systems[k]
-				_, _ = fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, size.Rounds, name)
+				_, _ = fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, rounds, name)
 				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
 				if profile != "" && round == 0 && n < len(c.systems) {
 					j.Profile = profile + "/" + strings.Join([]string{fileName(name), s.name, fileName(c.name)}, "-")
 				}
-				m, err := trial(ctx, j, c.pin)
+				m, err := trial(ctx, j, c)
 				if err != nil {
 					return nil, err
 				}

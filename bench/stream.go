@@ -13,12 +13,12 @@ var streamScenario = scenario{
 		{
 			name: "server to client", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS"},
 			columns: streamColumns,
-			run:     stream(func(c *client) func(context.Context, int64) error { return c.down }),
+			run:     stream(down),
 		},
 		{
 			name: "client to server", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS"},
 			columns: streamColumns,
-			run:     stream(func(c *client) func(context.Context, int64) error { return c.up }),
+			run:     stream(up),
 		},
 	},
 }
@@ -27,7 +27,7 @@ var streamColumns = []string{"MB/s", "CPU s/GiB", "client peak MiB", "server pea
 
 // stream measures one transfer of the size's bytes. Peak is the most resident
 // memory of a process above what it had before.
-func stream(what func(*client) func(context.Context, int64) error) func(context.Context, *lab, system) (metrics, error) {
+func stream(what func(*client) transfer) func(context.Context, *lab, system) (metrics, error) {
 	return func(ctx context.Context, l *lab, s system) (metrics, error) {
 		c, err := s.dial(ctx, l.Addr)
 		if err != nil {

@@ -27,10 +27,16 @@ type client struct {
 	bytes func(ctx context.Context, p []byte) ([]byte, error) // the server answers with p
 	typed func(ctx context.Context) error                     // the server answers one of sampleRecords with its number plus one
 	sleep func(ctx context.Context, p []byte) ([]byte, error) // as bytes, after handlerSleep
-	down  func(ctx context.Context, size int64) error         // size bytes come from the server
-	up    func(ctx context.Context, size int64) error         // size bytes go to the server, which says how many came
+	down  transfer                                            // size bytes come from the server
+	up    transfer                                            // size bytes go to the server, which says how many came
 	close func()
 }
+
+// A transfer moves size bytes in one stream and makes sure that all have come.
+type transfer = func(ctx context.Context, size int64) error
+
+func down(c *client) transfer { return c.down }
+func up(c *client) transfer   { return c.up }
 
 // systems are all there are, by name.
 var systems = []system{
