@@ -114,17 +114,18 @@ func TestUnreadLongItems(t *testing.T) {
 func TestFloodWithoutReading(t *testing.T) {
 	tiny := func(id uint64) []byte { return request(id, 0, "add", "[1,2]") }
 	for _, test := range []struct {
-		name string
-		one  func(id uint64) []byte
+		name   string
+		one    func(id uint64) []byte
+		reason string
 	}{
-		{"pings", func(uint64) []byte { return conFrame(wire.Ping, "12345678") }},
-		{"unknown methods", func(id uint64) []byte { return request(id, 0, "nothing", "") }},
-		{"wrong modes", func(id uint64) []byte { return request(id, feeds, "echo", "") }},
+		{"pings", func(uint64) []byte { return conFrame(wire.Ping, "12345678") }, "it floods"},
+		{"unknown methods", func(id uint64) []byte { return request(id, 0, "nothing", "") }, "it floods"},
+		{"wrong modes", func(id uint64) []byte { return request(id, feeds, "echo", "") }, "it floods"},
 		{"too long arguments", func(id uint64) []byte {
 			return long(mine(wire.Request, id, append(requestHead(0, 0, "echo"), uvarint(1<<40)...)))
-		}},
-		{"quick calls", tiny},
-		{"answers of 8 KB", func(id uint64) []byte { return bytesRequest(id, 0, "echo", make([]byte, bulkFrom-1)) }},
+		}, "it floods"},
+		{"quick calls", tiny, ""}, // either: more at once than are allowed, or more answers than fit
+		{"answers of 8 KB", func(id uint64) []byte { return bytesRequest(id, 0, "echo", make([]byte, bulkFrom-1)) }, "takes none"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -153,7 +154,7 @@ func TestFloodWithoutReading(t *testing.T) {
 					t.Fatalf("still connected after %d bytes", sent)
 				}
 				<-r.peer.Done()
-				if err := r.peer.Err(); err == nil || !strings.Contains(err.Error(), "takes none") {
+				if err := r.peer.Err(); err == nil || !strings.Contains(err.Error(), test.reason) {
 					t.Errorf("Err: %v", err)
 				}
 				r.gone()
@@ -166,6 +167,7 @@ func TestFloodWithoutReading(t *testing.T) {
 func TestCallsWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRaw(t, nil, Options{})
+		r.send(goodHello)
 		var last *Promise
 		n := 0
 		args := make([]byte, bulkFrom-1)
@@ -251,5 +253,53 @@ func TestSlotIsFreeWithTheAnswer(t *testing.T) {
 		if err := a.Send(t.Context(), "length", long).Await(&n); err != nil || n != len(long) {
 			t.Fatalf("long arguments %d: %d, %v", i, n, err)
 		}
+	}
+}
+
+// What waits for the other side's hello is bounded as what is sent after it, and streams are
+// counted here too: nothing goes out that the other side would have to refuse.
+func TestPendingIsBounded(t *testing.T) {
+	const far Source[struct{}, []byte] = "far"
+	for _, test := range []struct {
+		name   string
+		begin  func(t *testing.T) *raw
+		stream bool
+		most   int
+	}{
+		{"calls before the hello", func(t *testing.T) *raw { return newRaw(t, nil, Options{}) }, false, 1024},
+		{"streams before the hello", func(t *testing.T) *raw { return newRaw(t, nil, Options{}) }, true, 256},
+		{"calls", func(t *testing.T) *raw { return greeted(t, nil, Options{}) }, false, 1024},
+		{"streams", func(t *testing.T) *raw { return greeted(t, nil, Options{}) }, true, 256},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := test.begin(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				one := func() *Promise {
+					if !test.stream {
+						return r.peer.Send(ctx, "hang")
+					}
+					c, err := open(ctx, r.peer, string(far), takes, &struct{}{})
+					if err != nil {
+						c = &call{done: make(chan struct{}), err: err}
+						close(c.done)
+					}
+					return &Promise{c: c}
+				}
+				for i := range test.most {
+					if p := one(); closed(p.Done()) {
+						t.Fatalf("call %d: %v", i+1, p.Await(nil))
+					}
+				}
+				fails(t, one().Await(nil), ResourceExhausted, No, "the other side allows no more")
+				cancel()
+				synctest.Wait()
+				ctx = t.Context()
+				if p := one(); closed(p.Done()) {
+					t.Errorf("after all were given up: %v", p.Await(nil))
+				}
+			})
+		})
 	}
 }

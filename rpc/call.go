@@ -155,6 +155,9 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	p.lastCall++
 	c.id = p.lastCall
 	p.calls[c.id] = c
+	if c.mode != 0 {
+		p.streams++
+	}
 	p.stats.Out.Started++
 	if c.mode&takes != 0 {
 		c.in = newInflow(&c.exchange)
@@ -197,9 +200,13 @@ func (c *call) admit(args int) error {
 	case len(p.line.out) > queueLimit:
 		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d bytes wait already, and the other side takes none", c.method, len(p.line.out))
 	case !p.helloSeen:
-		return nil
+		limits = &usual
+	}
+	switch {
 	case len(p.calls) >= limits.Calls:
 		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d calls are open, the other side allows no more", c.method, len(p.calls))
+	case c.mode != 0 && p.streams >= limits.Streams:
+		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d streams are open, the other side allows no more", c.method, p.streams)
 	case args > limits.Value:
 		return failure(ResourceExhausted, No,
 			"rpc: %s: not sent: the arguments have %d bytes, the other side takes %d; send what is longer through a stream", c.method, args, limits.Value)
@@ -239,6 +246,9 @@ func (p *Peer) giveUp(c *call, e *Error) {
 // settle ends an open call: with its answer in place, or with the error. With p.mu held.
 func (p *Peer) settle(c *call, err *Error) {
 	delete(p.calls, c.id)
+	if c.mode != 0 {
+		p.streams--
+	}
 	if err != nil {
 		c.err = err
 		p.stats.Out.Failed++

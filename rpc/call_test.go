@@ -48,6 +48,7 @@ func TestUnknownMethodsBothWays(t *testing.T) {
 			for _, p := range promises {
 				fails(t, p.Await(nil), Unimplemented, No, `no method "nope"`)
 			}
+			time.Sleep(500 * time.Second / patiencePerSecond) // faster is a flood
 		}
 		var wait sync.WaitGroup
 		for range 200 {

@@ -35,6 +35,7 @@ func (x *exchange) flow() *outflow {
 // of a stream gets; nil means that the call went well.
 func (x *exchange) close(err error) {
 	x.ended, x.why = true, err
+	x.p.patience.ended(x)
 	if x.in != nil {
 		x.in.finish(err)
 	}

@@ -16,8 +16,9 @@ const (
 	pongTime  = 10 * time.Second
 	writeTime = 10 * time.Second
 	// ackTime is how long it may acknowledge nothing of the bulk it was sent. That is longer,
-	// since bulk may be slow to arrive.
-	ackTime = 30 * time.Second
+	// since bulk may be slow to arrive. Who reads nothing at all may not be noticed by a write,
+	// since the kernel takes a window in, and is gone by then all the same.
+	ackTime = 15 * time.Second
 	// expireEvery bounds how often the open calls are searched for those whose time is over.
 	expireEvery = 100 * time.Millisecond
 	// idleWorkers is how long a worker is kept that has nothing to do.
@@ -172,7 +173,7 @@ func (h *health) dead(now time.Duration) error {
 	case h.pongBy > 0 && now >= h.pongBy:
 		return errors.New("the other side gave no sign of life for 10 s after a ping")
 	case h.ackBy > 0 && now >= h.ackBy:
-		return errors.New("the other side acknowledged nothing of what it was sent for 30 s")
+		return errors.New("the other side acknowledged nothing of what it was sent for 15 s")
 	}
 	return nil
 }

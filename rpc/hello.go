@@ -3,6 +3,7 @@ package rpc
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/go-json-experiment/json"
 
@@ -27,6 +28,9 @@ type limits struct {
 	Value   int `json:"value"`   // bytes of an argument, result or item
 	Window  int `json:"window"`  // credit that each stream starts with
 }
+
+// usual is what is assumed of the other side until its hello says what it takes.
+var usual = limits{Calls: 1024, Streams: 256, Value: math.MaxInt}
 
 // appendHello appends our hello.
 func appendHello(b []byte, o *Options) []byte {

@@ -55,6 +55,9 @@ type line struct {
 	acked    uint64     // bulk bytes the other side has acknowledged
 	received uint64     // bulk bytes that came from it
 	ackDue   bool       // it asked how many
+
+	receivedAtMark uint64 // received, when it last asked
+	marks, acks    uint64 // marks set here, acks that came
 }
 
 // control queues a frame before all bulk.
@@ -147,6 +150,7 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	}
 	if l.sent-l.marked >= connWindow/4 {
 		l.marked = l.sent
+		l.marks++
 		p.health.marking()
 		msg = wire.Append(msg, wire.Frame{Kind: wire.Mark})
 	}

@@ -95,6 +95,7 @@ type Peer struct {
 	stats  Stats
 
 	calls    map[uint64]*call // our calls that are open
+	streams  int              // those among them that stream
 	lastCall uint64
 	freeCall *call // settled calls to use again, linked
 
@@ -113,6 +114,8 @@ type Peer struct {
 	over      bool // the connection is at its end
 	err       error
 	strikes   int
+	patience  patience
+	heard     time.Duration // when the last message came, on the peer's clock
 	helloSeen bool
 }
 
@@ -129,6 +132,7 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		drained:  make(chan struct{}),
 		calls:    make(map[uint64]*call),
 		servings: make(map[uint64]*serving),
+		patience: patience{left: patienceMost},
 	}
 	p.health.begin(p)
 	go p.readLoop()

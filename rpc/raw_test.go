@@ -116,6 +116,13 @@ func (r *raw) got(kind wire.Kind) (list []wire.Frame) {
 	return list
 }
 
+// forget lets go of the frames that came so far.
+func (r *raw) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frames = nil
+}
+
 // The frames that a raw side sends. "their" calls are those the raw side makes, "your" calls
 // those of the peer under test.
 

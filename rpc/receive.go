@@ -19,6 +19,8 @@ func (p *Peer) receive(msg []byte) error {
 	p.stats.Received.Bytes += uint64(len(msg))
 	p.stats.Received.Messages++
 	p.health.heard()
+	p.heard = p.health.now()
+	p.patience.refill(p.heard)
 	p.mu.Unlock()
 	switch {
 	case len(msg) == 0:
@@ -70,14 +72,14 @@ func (p *Peer) frame(f wire.Frame) error {
 	case wire.Cancel:
 		if s, err := p.serving(f); s != nil || err != nil {
 			if s != nil {
-				p.abandon(s, errCancelled)
+				return p.cancelled(s)
 			}
 			return err
 		}
 	case wire.Item, wire.End, wire.Part, wire.Credit:
 		return p.step(f)
 	case wire.Mark:
-		p.line.ackDue = true
+		return p.marked()
 	case wire.Ack:
 		return p.acknowledged(f.Payload)
 	case wire.Ping:
@@ -85,8 +87,10 @@ func (p *Peer) frame(f wire.Frame) error {
 			return fmt.Errorf("a ping of %d bytes; 8 are allowed", len(f.Payload))
 		}
 		p.line.owe(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
+		return p.inVain(1, "a ping")
 	case wire.Pong:
 		p.health.pong(f.Payload)
+		return p.inVain(1, "a pong")
 	case wire.GoAway:
 		return p.otherLeaves(f.Payload)
 	default: // hello; and 0 does not pass wire.Next
@@ -113,7 +117,7 @@ func (p *Peer) serving(f wire.Frame) (*serving, error) {
 		if f.ID > p.lastServed {
 			return nil, p.strike("%s for call %d, which was never made", f.Kind, f.ID)
 		}
-		p.stats.Late++
+		return nil, p.late(f)
 	}
 	return s, nil
 }
@@ -125,7 +129,7 @@ func (p *Peer) calling(f wire.Frame) (*call, error) {
 		if f.ID > p.lastCall {
 			return nil, p.strike("%s for call %d, which was never made", f.Kind, f.ID)
 		}
-		p.stats.Late++
+		return nil, p.late(f)
 	}
 	return c, nil
 }
@@ -141,15 +145,13 @@ func (p *Peer) request(f wire.Frame) error {
 		return fmt.Errorf("request %d: %w", f.ID, err)
 	}
 	p.stats.In.Started++
-	s := &serving{exchange: exchange{p: p, id: f.ID}, mode: m, form: f.Form}
+	s := &serving{exchange: exchange{p: p, id: f.ID}, mode: m, form: f.Form, began: p.heard}
 	s.ctx.s = s
 	if left > 0 {
-		s.ctx.deadline = time.Now().Add(left)
+		s.ctx.deadline = p.health.start.Add(p.heard + left)
 	}
 	if e := p.admit(s, method); e != nil {
-		p.stats.In.Failed++
-		p.refuseID(f.ID, e)
-		return nil
+		return p.refused(s, e)
 	}
 	if !f.Long {
 		p.accept(s)
@@ -158,15 +160,12 @@ func (p *Peer) request(f wire.Frame) error {
 		return nil
 	}
 	whole, err := s.beginLong(f, rest)
+	if refused, ok := err.(refusedError); ok {
+		return p.refused(s, failure(ResourceExhausted, No, "%s", refused.reason))
+	}
 	if err != nil {
 		p.stats.In.Failed++
 		s.dropLong()
-	}
-	if refused, ok := err.(refusedError); ok {
-		p.refuseID(f.ID, failure(ResourceExhausted, No, "%s", refused.reason))
-		return nil
-	}
-	if err != nil {
 		return err
 	}
 	p.accept(s)
@@ -309,12 +308,21 @@ func (p *Peer) step(f wire.Frame) error {
 		if err != nil || len(rest) > 0 {
 			return fmt.Errorf("call %d: malformed credit", f.ID)
 		}
-		return x.flow().addCredit(n)
+		o := x.flow()
+		if o.credits++; o.credits > o.items {
+			if err := p.inVain(1, "credit that nothing was sent for"); err != nil {
+				return err
+			}
+		}
+		return o.addCredit(n)
 	case wire.Part:
 		if x.long == nil {
 			return fmt.Errorf("call %d: a part of no long value", f.ID)
 		}
 		whole, err := x.addLong(f.Payload)
+		if err == nil && !whole && len(f.Payload) < ampleFrame {
+			err = p.inVain(1, "a part of a few bytes")
+		}
 		if whole && err == nil {
 			p.wholeValue(x)
 		}
@@ -394,6 +402,9 @@ func (p *Peer) acknowledged(payload []byte) error {
 	if n > l.acked {
 		l.acked = n
 		p.health.acknowledged(n >= l.marked)
+	}
+	if l.acks++; l.acks > l.marks {
+		return p.inVain(1, "an ack that nobody asked for")
 	}
 	return nil
 }

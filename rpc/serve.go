@@ -22,8 +22,9 @@ type serving struct {
 	pooled  *[]byte // what args lie in, if it goes back to argBuffers
 	longArg int     // bytes of args that are accounted in Peer.assembling
 	ctx     handlerContext
-	open    bool // in Peer.servings
-	busy    bool // a worker has it: the handler has not returned
+	began   time.Duration // when the request came, on the peer's clock
+	open    bool          // in Peer.servings
+	busy    bool          // a worker has it: the handler has not returned
 }
 
 // argBuffers hold the arguments of calls until their handlers have read them.
@@ -144,6 +145,7 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 		p.mu.Unlock()
 		return true
 	}
+	p.patience.answered()
 	f := wire.Frame{Kind: wire.Result, Form: form, ID: s.id}
 	switch {
 	case len(b) > p.remote.Limits.Value:
@@ -217,6 +219,7 @@ func (s *serving) answerError(e *Error) {
 		p.mu.Unlock()
 		return
 	}
+	p.patience.answered()
 	if s.out != nil && s.out.pending() {
 		s.out.queue(wire.Frame{Kind: wire.Error, ID: s.id, Payload: appendError(nil, e)})
 		s.out.last, s.out.failed = true, true

@@ -171,6 +171,7 @@ func TestSpecNumbers(t *testing.T) {
 		"strikes": maxStrikes, "calls": uint64(options.MaxCalls), "streams": uint64(options.MaxStreams),
 		"value": uint64(options.MaxValue), "window": firstWindow, "long values at once": uint64(options.MaxAssembly),
 		"error message": maxMessage,
+		"patience":      patienceMost, "patience a second": patiencePerSecond, "patience an answer": patiencePerAnswer,
 	})
 	seconds := func(d time.Duration) uint64 { return uint64(d / time.Second) }
 	check("time", 1, map[string]uint64{
@@ -187,6 +188,9 @@ func TestSpecNumbers(t *testing.T) {
 		fmt.Sprintf("subprotocol is `chum.%d`", Version),
 		fmt.Sprintf("values of %s bytes and more as long ones", grouped(bulkFrom)),
 		fmt.Sprintf("%d strikes.", maxStrikes),
+		fmt.Sprintf("begins with %s, its most, and grows by %s a second and by %d with each", grouped(patienceMost), grouped(patiencePerSecond), patiencePerAnswer),
+		fmt.Sprintf("A cancel less than %d ms behind", youngCall/time.Millisecond),
+		fmt.Sprintf("A late frame of less than %s bytes", grouped(ampleFrame)),
 		fmt.Sprintf("More than %d MiB of frames caused by the other side (and %d KiB for each", owedLimit>>20, bulkFrom>>10),
 		fmt.Sprintf("bytes of the value + %d", itemCost),
 	} {

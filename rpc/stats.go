@@ -15,6 +15,7 @@ type Stats struct {
 	RoundTrip time.Duration `json:"roundTrip"` // of the last ping, in nanoseconds; 0 before the first
 	Late      uint64        `json:"late"`      // frames for calls that had ended: dropped
 	Strikes   uint64        `json:"strikes"`   // frames that made no sense
+	InVain    uint64        `json:"inVain"`    // frames that cost time and brought nothing, see spec/README.md, section 12
 
 	freeCalls int // length of Peer.freeCall
 }

@@ -43,10 +43,11 @@ type outflow struct {
 
 	credit  int64 // what the other side still takes
 	items   uint64
-	queued  bool // in line.ready
-	last    bool // with what lies here the call is answered
-	failed  bool // and the answer is an error
-	surplus int  // bytes of the turn that were not used, or overdrawn
+	credits uint64 // credit frames that came
+	queued  bool   // in line.ready
+	last    bool   // with what lies here the call is answered
+	failed  bool   // and the answer is an error
+	surplus int    // bytes of the turn that were not used, or overdrawn
 	wake    chan struct{}
 	over    bool
 	err     error
