@@ -212,7 +212,7 @@ func TestCutAmidMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	mu.Lock()
-	last.Write([]byte{0x82, 0xff, 0, 0, 0, 0, 0, 0, 0x10, 0, 1, 2, 3, 4, 'h', 'a', 'l', 'f'}) // 4,096 bytes announced
+	last.Write([]byte{0x82, 0xfe, 0x10, 0, 1, 2, 3, 4, 'h', 'a', 'l', 'f'}) // 4,096 bytes announced
 	last.Close()
 	mu.Unlock()
 	if p, err := s.ReadMessage(); !errors.Is(err, io.ErrUnexpectedEOF) {
