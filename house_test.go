@@ -62,7 +62,6 @@ type library struct {
 }
 
 var libraries = []library{
-	{module: "github.com/coder/websocket", in: []string{"ws"}, why: "framing of our own must stay possible (decision 4)"},
 	{module: "github.com/cockroachdb/pebble/v2", in: []string{"object/local"}, why: "the engine of one store, not of the others (decision 6)"},
 	{module: "github.com/gofrs/flock", in: []string{"object/local"}, why: "one process owns a store directory; nothing else is locked"},
 	{module: "github.com/klauspost/compress", in: []string{"object/local"}, why: "compression is a matter of a store's files"},
@@ -81,6 +80,8 @@ var libraries = []library{
 
 	{module: "go.uber.org/goleak", in: []string{"..."}, tests: true, why: "it looks for leaks in tests"},
 	{module: "pgregory.net/rapid", in: []string{"..."}, tests: true, why: "it makes input for tests"},
+	{module: "github.com/coder/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand, and is measured by"},
+	{module: "github.com/gorilla/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand"},
 	{module: "github.com/google/go-cmp", in: []string{"..."}, tests: true, why: "it panics where values do not compare: for tests"},
 	{module: "github.com/rogpeppe/go-internal", in: []string{"cmd/..."}, tests: true, why: "testscript runs commands"},
 }

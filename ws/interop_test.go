@@ -121,7 +121,7 @@ var libraries = map[string]struct {
 	"gorilla": {
 		func(url string) (foreigner, error) {
 			d := gorilla.Dialer{EnableCompression: true, Subprotocols: []string{"chum.1"}}
-			c, _, err := d.Dial(strings.Replace(url, "http", "ws", 1), nil) //nolint:bodyclose // there is none
+			c, _, err := d.Dial(strings.Replace(url, "http", "ws", 1), nil)
 			return gorillaEnd{c}, err
 		},
 		func(w http.ResponseWriter, r *http.Request) (foreigner, error) {

@@ -179,7 +179,9 @@ func (r *receiver) control(h head) error {
 // fill reads until n bytes, at most a control frame, lie between pos and end.
 func (r *receiver) fill(n int) error {
 	for r.end-r.pos < n {
-		asked, got, err := r.ask, 0, error(nil)
+		var got int
+		var err error
+		asked := r.ask
 		if r.pos == r.end && r.from == r.to {
 			held := r.buf
 			r.buf, r.from, r.to, r.pos, r.end = nil, 0, 0, 0, 0

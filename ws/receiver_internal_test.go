@@ -88,16 +88,16 @@ func simple(p []byte, fromClient bool, limit int) (messages [][]byte, pings [][]
 				payload[i] ^= byte(h.key >> (i % 4 * 8))
 			}
 		}
-		switch {
-		case h.op == opClose:
+		switch h.op {
+		case opClose:
 			code, reason, v := parseClose(payload)
 			if v != nil {
 				return messages, pings, v
 			}
 			return messages, pings, &closed{code, reason}
-		case h.op == opPing:
+		case opPing:
 			pings = append(pings, payload)
-		case h.op == opPong:
+		case opPong:
 		default:
 			if !began {
 				op = h.op
