@@ -48,6 +48,7 @@ func (x *exchange) close(err error) {
 func (x *exchange) dropLong() {
 	if x.long != nil {
 		x.p.assembling -= x.long.total
+		x.p.account.give(cap(x.long.buf))
 		x.long = nil
 	}
 }
@@ -84,7 +85,10 @@ func (x *exchange) beginLong(f wire.Frame, payload []byte) (whole bool, err erro
 	p.assembling += int(total)
 	f.Payload = nil
 	x.long = &assembly{frame: f, total: int(total)}
-	return x.addLong(first)
+	if whole, err = x.addLong(first); err != nil {
+		x.dropLong()
+	}
+	return whole, err
 }
 
 // addLong takes more of the long value in.
@@ -94,7 +98,11 @@ func (x *exchange) addLong(b []byte) (whole bool, err error) {
 		return false, fmt.Errorf("call %d: a long value runs past the %d bytes it announced", x.id, a.total)
 	}
 	if len(a.buf)+len(b) > cap(a.buf) {
-		grown := make([]byte, len(a.buf), min(a.total, max(2*cap(a.buf), len(a.buf)+len(b), 128<<10)))
+		size := min(a.total, max(2*cap(a.buf), len(a.buf)+len(b), 128<<10))
+		if !x.p.account.draw(size - cap(a.buf)) {
+			return false, refusedError{fmt.Sprintf("a value of %d bytes came, and there is no memory to spare for it: try again later", a.total)}
+		}
+		grown := make([]byte, len(a.buf), size)
 		copy(grown, a.buf)
 		a.buf = grown
 	}

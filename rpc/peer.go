@@ -28,8 +28,12 @@ type Options struct {
 	// 8 MiB. What is longer goes through a stream in pieces.
 	MaxValue int
 	// MaxAssembly bounds the bytes of all long values that are arriving or wait to be
-	// consumed, in bytes. 0 means 64 MiB.
+	// consumed, in bytes, and likewise of all long answers that wait to be taken. 0 means 64 MiB.
 	MaxAssembly int
+	// Budget bounds what this peer and all others that are given it hold for their other
+	// sides. nil means one for the whole process: a quarter of GOMEMLIMIT if that is set, else
+	// 1 GiB.
+	Budget *Budget
 	// Agent names the program to the other side. "" means "chum-go".
 	Agent string
 	// Logger gets what the other side is not told: texts of handlers' errors, panics, why a
@@ -70,6 +74,9 @@ func (o *Options) withDefaults() Options {
 	if d.Agent == "" {
 		d.Agent = "chum-go"
 	}
+	if d.Budget == nil {
+		d.Budget = processBudget()
+	}
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
@@ -105,6 +112,8 @@ type Peer struct {
 	streaming  int // those among them that stream
 	idle       []*worker
 
+	account    account
+	answering  int // bytes of long answers that wait to be taken, see Options.MaxAssembly
 	assembling int // bytes of long values, see Options.MaxAssembly
 	grown      int // what the streams' windows have grown by, see grownLimit
 
@@ -134,6 +143,7 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		servings: make(map[uint64]*serving),
 		patience: patience{left: patienceMost},
 	}
+	p.account.budget = p.opt.Budget
 	p.health.begin(p)
 	go p.readLoop()
 	p.mu.Lock()
@@ -252,6 +262,7 @@ func (p *Peer) end(lost *Error, why error, bye *errorBody) {
 	p.idle = nil
 	p.checkDrained()
 	p.line.drop()
+	p.account.close()
 	p.ending = bye != nil
 	if p.ending {
 		p.line.lastWord(*bye)

@@ -209,8 +209,8 @@ func (r *raw) atRest() {
 	p := r.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running != 0 || p.streaming != 0 || p.assembling != 0 || p.grown != 0 || len(p.servings) != 0 || len(p.calls) != 0 {
-		r.t.Errorf("left over: running %d, streaming %d, assembling %d, grown %d, servings %d, calls %d",
-			p.running, p.streaming, p.assembling, p.grown, len(p.servings), len(p.calls))
+	if p.running != 0 || p.streaming != 0 || p.assembling != 0 || p.grown != 0 || p.answering != 0 || p.account.used-p.account.owed != 0 || len(p.servings) != 0 || len(p.calls) != 0 {
+		r.t.Errorf("left over: running %d, streaming %d, assembling %d, answering %d, grown %d, servings %d, calls %d, account %+v",
+			p.running, p.streaming, p.assembling, p.answering, p.grown, len(p.servings), len(p.calls), p.account)
 	}
 }

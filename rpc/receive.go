@@ -61,6 +61,9 @@ func (p *Peer) frame(f wire.Frame) error {
 	if limit := owedLimit + p.opt.MaxCalls*bulkFrom; p.line.owed > limit {
 		return fmt.Errorf("%d bytes of answers wait for it and it takes none; %d may", p.line.owed, limit)
 	}
+	if (p.line.owed > freeBytes || p.account.owed > 0) && !p.account.cover(p.line.owed) {
+		return fmt.Errorf("%d bytes of answers wait for it and it takes none; there is no memory for more", p.line.owed)
+	}
 	if f.Bulk() {
 		p.line.received += uint64(len(f.Payload))
 	}
@@ -154,6 +157,10 @@ func (p *Peer) request(f wire.Frame) error {
 		return p.refused(s, e)
 	}
 	if !f.Long {
+		if !p.account.draw(len(rest)) {
+			return p.refused(s, errNoMemory(No))
+		}
+		s.drawn = len(rest)
 		p.accept(s)
 		s.takeArgs(rest)
 		p.begin(s)
@@ -247,7 +254,7 @@ func (s *serving) takeArgs(b []byte) {
 
 // wholeArgs runs a call whose long arguments have come.
 func (p *Peer) wholeArgs(s *serving) {
-	s.args, s.longArg, s.long = s.long.buf, s.long.total, nil
+	s.args, s.longArg, s.drawn, s.long = s.long.buf, s.long.total, cap(s.long.buf), nil
 	p.begin(s)
 }
 
@@ -320,6 +327,14 @@ func (p *Peer) step(f wire.Frame) error {
 			return fmt.Errorf("call %d: a part of no long value", f.ID)
 		}
 		whole, err := x.addLong(f.Payload)
+		if refused, ok := err.(refusedError); ok {
+			ran := Yes
+			if x.long.frame.Kind == wire.Request {
+				ran = No
+			}
+			p.breakOff(x, failure(ResourceExhausted, ran, "%s", refused.reason))
+			return nil
+		}
 		if err == nil && !whole && len(f.Payload) < ampleFrame {
 			err = p.inVain(1, "a part of a few bytes")
 		}
@@ -349,7 +364,12 @@ func (p *Peer) item(x *exchange, f wire.Frame) error {
 		return err
 	}
 	if !f.Long {
-		x.in.put(x.in.copy(f.Form, f.Payload))
+		it := x.in.copy(f.Form, f.Payload)
+		if !p.account.draw(it.cost()) {
+			p.breakOff(x, errNoMemory(Yes))
+			return nil
+		}
+		x.in.put(it)
 		return nil
 	}
 	whole, err := x.beginLong(f, f.Payload)

@@ -21,6 +21,8 @@ type serving struct {
 	args    []byte
 	pooled  *[]byte // what args lie in, if it goes back to argBuffers
 	longArg int     // bytes of args that are accounted in Peer.assembling
+	drawn   int     // and in Peer.account
+	answer  int     // bytes of a long answer, accounted in Peer.answering and Peer.account
 	ctx     handlerContext
 	began   time.Duration // when the request came, on the peer's clock
 	open    bool          // in Peer.servings
@@ -84,12 +86,15 @@ func (s *serving) returned() {
 		s.in.leave()
 	}
 	s.p.assembling -= s.longArg
+	s.p.account.give(s.drawn)
 	s.p.freeSlot(s)
 }
 
 // forget takes an answered call out of the table. With p.mu held.
 func (p *Peer) forget(s *serving, err error) {
 	delete(p.servings, s.id)
+	p.answering -= s.answer
+	p.account.give(s.answer)
 	s.open = false
 	s.close(err)
 	p.freeSlot(s)
@@ -152,7 +157,14 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 		p.refuseID(s.id, failure(ResourceExhausted, Yes, "the result has %d bytes, the caller takes %d; the method should stream", len(b), p.remote.Limits.Value))
 		p.stats.In.Failed++
 		p.forget(s, nil)
+	case len(b) >= bulkFrom && (p.answering+len(b) > p.opt.MaxAssembly || !p.account.draw(len(b))):
+		// To wait would hold the very memory that is short.
+		p.refuseID(s.id, failure(ResourceExhausted, Yes, "the result has %d bytes, and %d of others wait to be taken: ask for fewer at once", len(b), p.answering))
+		p.stats.In.Failed++
+		p.forget(s, nil)
 	case len(b) >= bulkFrom:
+		s.answer = len(b)
+		p.answering += len(b)
 		// The call stays in the table until the last of it was taken, so that it can be cancelled.
 		s.flow().setValue(f, b)
 		s.out.last = true

@@ -360,7 +360,10 @@ func (in *inflow) put(it item) {
 func (in *inflow) drop(it item) {
 	if it.long {
 		in.x.p.assembling -= len(it.data)
+		in.x.p.account.give(len(it.data))
+		return
 	}
+	in.x.p.account.give(it.cost())
 }
 
 // end takes the sender's end in.
@@ -453,7 +456,7 @@ func (in *inflow) credit(cost int) bool {
 	}
 	p := in.x.p
 	grant := in.eaten
-	if grow := min(in.window, maxWindow-in.window); grow > 0 && p.grown+grow <= grownLimit {
+	if grow := min(in.window, maxWindow-in.window); grow > 0 && p.grown+grow <= grownLimit && p.account.ample() {
 		p.grown += grow
 		in.window += grow
 		grant += grow
