@@ -79,7 +79,7 @@ soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in anot
 		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
 
 .PHONY: bench
-bench: ## Measure chum beside other libraries, 15 minutes (BENCH=-short: two, nothing is kept)
+bench: ## Measure chum beside other libraries, 25 minutes (BENCH=-short: three, nothing is kept)
 	cd bench && $(GO) run . $(BENCH)
 
 .PHONY: bench-code

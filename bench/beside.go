@@ -14,12 +14,12 @@ var besideScenario = scenario{
 	cases: []benchCase{
 		{
 			// gobwas/ws has connections of their own for the calls: what is left is the machine.
-			name: "server to client", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS"},
+			name: "server to client", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS", "connect-go", "drpc", "yamux + net/rpc", "jrpc2", "go-ethereum/rpc", "sourcegraph/jsonrpc2"},
 			columns: besideColumns,
 			run:     beside(down),
 		},
 		{
-			name: "client to server", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS"},
+			name: "client to server", systems: []string{"chum", "gobwas/ws", "grpc-go", "NATS", "connect-go", "drpc", "yamux + net/rpc"},
 			columns: besideColumns,
 			run:     beside(up),
 		},
@@ -66,17 +66,18 @@ func beside(what func(*client) transfer) func(context.Context, *lab, system) (me
 		loading, enough := context.WithCancel(ctx)
 		defer enough()
 		var moved int64
+		size := s.transferSize(l.Size)
 		var took time.Duration
 		done := make(chan error, 1)
 		go func() {
 			for {
 				begin := time.Now()
-				if err := transfer(ctx, l.Size.Stream); err != nil {
+				if err := transfer(ctx, size); err != nil {
 					done <- err
 					return
 				}
 				took += time.Since(begin)
-				moved += l.Size.Stream
+				moved += size
 				if loading.Err() != nil {
 					done <- nil
 					return

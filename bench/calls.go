@@ -17,18 +17,24 @@ const handlerSleep = 10 * time.Millisecond
 // payload is what a bytes call carries each way.
 var payload = bytes.Repeat([]byte("0123456789"), 10)
 
+// otherCallers have small calls and are named in no goal.
+var otherCallers = []string{
+	"connect-go", "drpc", "yamux + net/rpc", "jrpc2", "go-ethereum/rpc", "sourcegraph/jsonrpc2",
+	"rpc-websockets", "capnweb",
+}
+
 var latencyScenario = scenario{
 	name:  "latency",
 	title: "one call open, both processes on one CPU",
 	cases: []benchCase{
 		{
-			name: "bytes", pin: true, systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS", "net/rpc"},
+			name: "bytes", pin: true, systems: slices.Concat([]string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"}, otherCallers),
 			columns: []string{"p50 µs", "p99 µs", "CPU-µs/call"},
 			run:     calls(1, func(c *client) func(context.Context) error { return bytesCall(c.bytes) }),
 		},
 		{
 			// The floor of a typed call is raw TCP with as many bytes, so it is here again.
-			name: "typed", pin: true, systems: []string{"chum", "raw TCP", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"},
+			name: "typed", pin: true, systems: slices.Concat([]string{"chum", "raw TCP", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"}, otherCallers),
 			columns: []string{"p50 µs", "p99 µs", "CPU-µs/call"},
 			run: calls(1, func(c *client) func(context.Context) error {
 				if c.typed == nil {
@@ -45,12 +51,12 @@ var callsScenario = scenario{
 	title: "100 calls open",
 	cases: []benchCase{
 		{
-			name: "bytes", systems: []string{"chum", "grpc-go", "grpc-go, raw codec", "NATS", "net/rpc"},
+			name: "bytes", systems: slices.Concat([]string{"chum", "grpc-go", "grpc-go, raw codec", "grpc-go, JSON codec", "NATS", "net/rpc"}, otherCallers),
 			columns: []string{"calls/s", "CPU-µs/call", "client allocs", "server allocs", "allocs"},
 			run:     calls(100, func(c *client) func(context.Context) error { return bytesCall(c.bytes) }),
 		},
 		{
-			name: "typed", systems: []string{"chum", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"},
+			name: "typed", systems: slices.Concat([]string{"chum", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"}, otherCallers),
 			columns: []string{"calls/s", "CPU-µs/call", "client allocs", "server allocs", "allocs"},
 			run:     calls(100, func(c *client) func(context.Context) error { return c.typed }),
 		},
@@ -61,7 +67,7 @@ var sleepScenario = scenario{
 	name:  "sleep",
 	title: "10,000 calls open, the handler sleeps 10 ms",
 	cases: []benchCase{{
-		name: "bytes", systems: []string{"chum", "grpc-go", "NATS", "net/rpc"},
+		name: "bytes", systems: slices.Concat([]string{"chum", "grpc-go", "grpc-go, JSON codec", "NATS", "net/rpc"}, otherCallers),
 		columns: []string{"calls/s", "p50 µs", "p99 µs", "CPU-µs/call"},
 		run:     calls(0, func(c *client) func(context.Context) error { return bytesCall(c.sleep) }),
 	}},

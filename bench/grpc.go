@@ -26,22 +26,25 @@ var (
 	grpcProto = grpcSystem("grpc-go", nil,
 		func(p []byte) *wrapperspb.BytesValue { return &wrapperspb.BytesValue{Value: p} },
 		(*wrapperspb.BytesValue).GetValue,
-		func(r *Record) *typepb.Field {
-			return &typepb.Field{
-				Kind: typepb.Field_Kind(r.Kind), Number: r.Number, Name: r.Name,
-				TypeUrl: r.TypeURL, Packed: r.Packed, JsonName: r.JSONName, DefaultValue: r.Default,
-			}
-		},
-		func(f *typepb.Field) { f.Number++ },
-		func(f *typepb.Field) Record {
-			return Record{int32(f.Kind), f.Number, f.Name, f.TypeUrl, f.Packed, f.JsonName, f.DefaultValue}
-		})
+		fieldOf, func(f *typepb.Field) { f.Number++ }, recordOf)
 	grpcJSON = grpcSystem("grpc-go, JSON codec", jsonCodec{}, rawOf, rawIs,
 		func(r *Record) *Record { return r },
 		func(r *Record) { r.Number++ },
 		func(r *Record) Record { return *r })
 	grpcRaw = grpcSystem("grpc-go, raw codec", rawCodec{}, rawOf, rawIs, nil, func(*Record) {}, nil)
 )
+
+// fieldOf and recordOf make the protobuf message of a Record, and the Record again.
+func fieldOf(r *Record) *typepb.Field {
+	return &typepb.Field{
+		Kind: typepb.Field_Kind(r.Kind), Number: r.Number, Name: r.Name,
+		TypeUrl: r.TypeURL, Packed: r.Packed, JsonName: r.JSONName, DefaultValue: r.Default,
+	}
+}
+
+func recordOf(f *typepb.Field) Record {
+	return Record{int32(f.Kind), f.Number, f.Name, f.TypeUrl, f.Packed, f.JsonName, f.DefaultValue}
+}
 
 // grpcSystem is grpc-go with a codec (nil: protobuf), a message B for bytes and a
 // message T for the Record.

@@ -9,7 +9,7 @@ var idleScenario = scenario{
 	name:  "idle",
 	title: "idle connections",
 	cases: []benchCase{{
-		name: "connections", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS"},
+		name: "connections", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "NATS", "connect-go", "drpc", "yamux + net/rpc", "jrpc2", "go-ethereum/rpc", "sourcegraph/jsonrpc2"},
 		columns: []string{"server kB each", "client kB each", "server goroutines each"},
 		run:     idle,
 	}},

@@ -31,7 +31,7 @@ func TestBottleneck(t *testing.T) {
 }
 
 // TestLink measures what a link does with real connections. A machine that is busy
-// makes any link slow, so the best of some tries counts.
+// makes any link slow, so it has some tries.
 func TestLink(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -56,7 +56,7 @@ func TestLink(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer small.Close()
-			for try := 1; ; try++ {
+			for begin := time.Now(); ; {
 				least, rate, behind := driveLink(t, test.link, via, small)
 				t.Logf("least round trip %v; rate %.3f; behind a full queue %v more", least, rate, behind)
 				both := 2 * test.link.Delay
@@ -68,8 +68,8 @@ func TestLink(t *testing.T) {
 				if least <= both+time.Millisecond && math.Abs(rate-1) <= 0.03 && behind > full/2 && behind < 2*full {
 					return
 				}
-				if try == 5 {
-					t.Fatalf("in %d tries never a round trip within 1 ms of %v with a rate within 3 %% and a wait of about %v behind a full queue", try, both, full)
+				if time.Since(begin) > 20*time.Second {
+					t.Fatalf("never a round trip within 1 ms of %v with a rate within 3 %% and a wait of about %v behind a full queue", both, full)
 				}
 			}
 		})

@@ -2,8 +2,8 @@
 // server and client in two processes over loopback, systems interleaved round by
 // round, medians. Only ratios within a run mean something. It runs on Linux.
 //
-//	go run .                 all scenarios, about 15 minutes; results go to results/
-//	go run . -short          about two minutes; nothing is written
+//	go run .                 all scenarios, about 25 minutes; results go to results/
+//	go run . -short          about three minutes; nothing is written
 //	go run . -only calls     one scenario, or several with commas
 //	go run . -table          only generate the table of results/README.md again
 //
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		short   = flags.Bool("short", false, "few, short rounds; writes no results unless -out says where")
 		only    = flags.String("only", "", "scenarios to run, with commas: "+strings.Join(scenarioNames(), ", "))
 		systems = flags.String("systems", "", "systems to measure, with semicolons (empty: all); goals may go without a figure then")
-		rounds  = flags.Int("rounds", 0, "rounds of each case (0: 5, with -short 3; of wan 3 and 1)")
+		rounds  = flags.Int("rounds", 0, "rounds of each case (0: 5, with -short 2; of wan, and of systems that no goal names, 3 and 1)")
 		conns   = flags.Int("conns", 0, "idle connections (0: 1,000)")
 		out     = flags.String("out", "results", "directory for the results, one .txt and one .json a scenario; empty: none")
 		file    = flags.String("json", "", "file for all results of this run as one JSON array")

@@ -22,25 +22,29 @@ var netRPC = system{
 		if err != nil {
 			return nil, err
 		}
-		call := func(method string) func(context.Context, []byte) ([]byte, error) {
-			return func(_ context.Context, p []byte) (answer []byte, err error) {
-				err = c.Call(method, p, &answer)
-				return answer, err
-			}
-		}
-		return &client{
-			bytes: call("Bench.Bytes"),
-			sleep: call("Bench.Sleep"),
-			typed: func(context.Context) error {
-				i, r := sample(), Record{}
-				if err := c.Call("Bench.Typed", &sampleRecords[i], &r); err != nil {
-					return err
-				}
-				return checkRecord(i, r)
-			},
-			close: func() { _ = c.Close() },
-		}, nil
+		return netRPCClient(c), nil
 	},
+}
+
+func netRPCClient(c *rpc.Client) *client {
+	call := func(method string) func(context.Context, []byte) ([]byte, error) {
+		return func(_ context.Context, p []byte) (answer []byte, err error) {
+			err = c.Call(method, p, &answer)
+			return answer, err
+		}
+	}
+	return &client{
+		bytes: call("Bench.Bytes"),
+		sleep: call("Bench.Sleep"),
+		typed: func(context.Context) error {
+			i, r := sample(), Record{}
+			if err := c.Call("Bench.Typed", &sampleRecords[i], &r); err != nil {
+				return err
+			}
+			return checkRecord(i, r)
+		},
+		close: func() { _ = c.Close() },
+	}
 }
 
 // netRPCService has the methods in the form that net/rpc asks for.

@@ -66,6 +66,9 @@ func startProcess(ctx context.Context, role string, j job, pin bool) (*process, 
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self) //nolint:gosec // G204: it is this program
+	if s, err := systemNamed(j.System); err == nil && s.node {
+		cmd = nodeCommand(ctx)
+	}
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = time.Second

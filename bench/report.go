@@ -81,10 +81,10 @@ func (r *result) print(out io.Writer) error {
 		chum := found.Systems[0]
 		for _, s := range found.Systems {
 			low, high := s.spread(c.columns[0])
-			fmt.Fprintf(rows, "%s\t%s\t%s .. %s\t%s\t", s.Name, number(s.Median[c.columns[0]]), number(low), number(high),
+			fmt.Fprintf(rows, "%s\t%s\t%s .. %s\t%s\t", s.label(r), number(s.Median[c.columns[0]]), number(low), number(high),
 				chum.to(s, c.columns[0]))
 			for _, name := range c.columns[1:] {
-				fmt.Fprintf(rows, "%s\t", number(s.Median[name]))
+				fmt.Fprintf(rows, "%s\t", s.figure(name))
 			}
 			fmt.Fprintln(rows)
 		}
@@ -126,6 +126,22 @@ func (c check) outcome(cases []caseResult) string {
 	default:
 		return number(got) + " MISSED"
 	}
+}
+
+// figure is the median of a metric, if there is one.
+func (s systemResult) figure(name string) string {
+	if v, ok := s.Median[name]; ok {
+		return number(v)
+	}
+	return "-"
+}
+
+// label is the system's name, and how much it moved if that was less than the rest did.
+func (s systemResult) label(r *result) string {
+	if of, err := systemNamed(s.Name); err == nil && of.most > 0 && of.most < r.Sizes.Stream && (r.Scenario == "stream" || r.Scenario == "beside") {
+		return fmt.Sprintf("%s (one answer of %d MiB)", s.Name, of.most>>20)
+	}
+	return s.Name
 }
 
 func (s systemResult) spread(name string) (low, high float64) {

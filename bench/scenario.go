@@ -54,8 +54,8 @@ type sizes struct {
 }
 
 var (
-	fullSizes  = sizes{Rounds: 5, LongRounds: 3, Warm: 500 * time.Millisecond, Measure: 2 * time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Wan: 4 * time.Second, Limit: time.Minute}
-	shortSizes = sizes{Rounds: 3, LongRounds: 1, Warm: 100 * time.Millisecond, Measure: 300 * time.Millisecond, Open: 10_000, Stream: 512 << 20, Conns: 1_000, Wan: 1500 * time.Millisecond, Limit: 30 * time.Second}
+	fullSizes  = sizes{Rounds: 5, LongRounds: 3, Warm: 300 * time.Millisecond, Measure: time.Second, Open: 10_000, Stream: 1 << 30, Conns: 1_000, Wan: 3 * time.Second, Limit: time.Minute}
+	shortSizes = sizes{Rounds: 2, LongRounds: 1, Warm: 50 * time.Millisecond, Measure: 200 * time.Millisecond, Open: 3_000, Stream: 256 << 20, Conns: 300, Wan: 1000 * time.Millisecond, Limit: 30 * time.Second}
 )
 
 // among returns s with only the systems named, with semicolons; all if none is.
@@ -73,8 +73,9 @@ func (s scenario) among(names string) scenario {
 	return s
 }
 
-// runScenario runs all trials of s: round by round, in each every system once,
-// so that a busy moment of the machine meets all alike.
+// runScenario runs all trials of s: round by round, in each every system once, so that
+// a busy moment of the machine meets all alike. A system that no goal names and that
+// fails is left out from then on, and progress says why.
 func runScenario(ctx context.Context, s scenario, size sizes, profile string, progress io.Writer) ([]caseResult, error) {
 	results := make([]caseResult, len(s.cases))
 	for i, c := range s.cases {
@@ -87,30 +88,51 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 	if s.long {
 		rounds = size.LongRounds
 	}
+	out := map[string]bool{}
+	leave := func(which string, why error) {
+		out[which] = true
+		_, _ = fmt.Fprintf(progress, "\r\x1b[Kleft out of %s: %s: %v\n", s.name, which, why)
+	}
 	for round := range rounds {
 		for i, c := range s.cases {
 			for n := range max(1, c.times) * len(c.systems) {
-				k := n % len(c.systems)
-				name := c.systems[k]
-				_, _ = fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, rounds, name)
-				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
-				if profile != "" && round == 0 && n < len(c.systems) {
-					j.Profile = profile + "/" + strings.Join([]string{fileName(name), s.name, fileName(c.name)}, "-")
-				}
-				m, err := trial(ctx, j, c)
+				name := c.systems[n%len(c.systems)]
+				of, err := systemNamed(name)
 				if err != nil {
 					return nil, err
 				}
-				r := &results[i].Systems[k]
-				r.Samples = append(r.Samples, m)
+				which := name + " in " + c.name
+				if out[name] || out[which] || of.also && round >= size.LongRounds {
+					continue
+				}
+				if of.node && nodeReady() != nil {
+					leave(name, nodeReady())
+					continue
+				}
+				_, _ = fmt.Fprintf(progress, "\r\x1b[K%s/%s, round %d of %d: %s", s.name, c.name, round+1, rounds, name)
+				j := job{System: name, Scenario: s.name, Case: c.name, Limit: size.Limit, Size: size}
+				if profile != "" && round == 0 && n < len(c.systems) {
+					j.Profile = profile + "/" + strings.Join([]string{s.name, fileName(c.name), fileName(name)}, "-")
+				}
+				m, err := trial(ctx, j, c)
+				switch {
+				case err == nil:
+					r := &results[i].Systems[n%len(c.systems)]
+					r.Samples = append(r.Samples, m)
+				case of.also && ctx.Err() == nil:
+					leave(which, err)
+				default:
+					return nil, err
+				}
 			}
 		}
 	}
 	_, _ = fmt.Fprint(progress, "\r\x1b[K")
 	for i := range results {
-		for k := range results[i].Systems {
-			r := &results[i].Systems[k]
-			r.Median = medians(r.Samples)
+		r := &results[i]
+		r.Systems = slices.DeleteFunc(r.Systems, func(s systemResult) bool { return len(s.Samples) == 0 })
+		for k := range r.Systems {
+			r.Systems[k].Median = medians(r.Systems[k].Samples)
 		}
 	}
 	return results, nil

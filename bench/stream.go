@@ -11,12 +11,12 @@ var streamScenario = scenario{
 	title: "1 GiB in one stream",
 	cases: []benchCase{
 		{
-			name: "server to client", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS"},
+			name: "server to client", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS", "connect-go", "drpc", "yamux + net/rpc", "jrpc2", "go-ethereum/rpc", "sourcegraph/jsonrpc2"},
 			columns: streamColumns,
 			run:     stream(down),
 		},
 		{
-			name: "client to server", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS"},
+			name: "client to server", systems: []string{"chum", "raw TCP", "gobwas/ws", "coder/websocket", "grpc-go", "grpc-go, raw codec", "NATS", "connect-go", "drpc", "yamux + net/rpc"},
 			columns: streamColumns,
 			run:     stream(up),
 		},
@@ -45,7 +45,8 @@ func stream(what func(*client) transfer) func(context.Context, *lab, system) (me
 			return nil, err
 		}
 		begin := time.Now()
-		if err := transfer(ctx, l.Size.Stream); err != nil {
+		size := s.transferSize(l.Size)
+		if err := transfer(ctx, size); err != nil {
 			return nil, err
 		}
 		took := time.Since(begin)
@@ -54,8 +55,8 @@ func stream(what func(*client) transfer) func(context.Context, *lab, system) (me
 			return nil, err
 		}
 		return metrics{
-			"MB/s":            float64(l.Size.Stream) / 1e6 / took.Seconds(),
-			"CPU s/GiB":       (client.CPU + server.CPU).Seconds() / (float64(l.Size.Stream) / (1 << 30)),
+			"MB/s":            float64(size) / 1e6 / took.Seconds(),
+			"CPU s/GiB":       (client.CPU + server.CPU).Seconds() / (float64(size) / (1 << 30)),
 			"client peak MiB": float64(client.Peak) / (1 << 20),
 			"server peak MiB": float64(server.Peak) / (1 << 20),
 			"peak MiB":        float64(max(client.Peak, server.Peak)) / (1 << 20),

@@ -18,6 +18,10 @@ type system struct {
 	// oneAtATime says that a connection carries one exchange at a time, so that
 	// a small call beside a transfer needs a connection of its own.
 	oneAtATime bool
+
+	also bool  // no goal names it, so that fewer rounds will do
+	node bool  // both ends run on Node, so that serve and dial are nil
+	most int64 // the most bytes of a transfer, if not 0
 }
 
 // A client is one connection to a system's server. What a system does not
@@ -38,12 +42,22 @@ type transfer = func(ctx context.Context, size int64) error
 func down(c *client) transfer { return c.down }
 func up(c *client) transfer   { return c.up }
 
+// transferSize is how much a transfer of s moves.
+func (s system) transferSize(size sizes) int64 {
+	if s.most > 0 {
+		return min(size.Stream, s.most)
+	}
+	return size.Stream
+}
+
 // systems are all there are, by name.
 var systems = []system{
 	chumSystem, chumTraced, chumStats,
 	rawTCP, coderWebSocket, gobwasWebSocket,
 	grpcProto, grpcJSON, grpcRaw,
-	natsSystem, netRPC,
+	natsSystem, netRPC, drpcSystem, connectSystem, yamuxSystem,
+	jrpc2System, gethSystem, sourcegraphSystem,
+	rpcWebSockets, capnweb,
 }
 
 func systemNamed(name string) (system, error) {
