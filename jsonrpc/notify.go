@@ -54,6 +54,9 @@ func (t *translator) notified(method string, params []byte) bool {
 		c = t.table.named[string(a.ID)]
 	}
 	if c == nil {
+		if method != feedMethod && method != itemMethod { // of those, a window full may be on its way
+			t.inVain()
+		}
 		return true
 	}
 	switch method {

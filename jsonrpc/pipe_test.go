@@ -38,7 +38,8 @@ func (e textEnd) ReadMessage() ([]byte, error) {
 	return p, err
 }
 
-func (e textEnd) WriteText(p []byte) error    { return e.Conn.WriteMessage(append([]byte("t"), p...)) }
+func (e textEnd) WriteText(p []byte) error { return e.Conn.WriteMessage(append([]byte("t"), p...)) }
+
 func (e textEnd) WriteMessage(p []byte) error { return e.Conn.WriteMessage(append([]byte("b"), p...)) }
 
 // client is a foreign side that writes text and reads what comes.

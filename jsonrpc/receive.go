@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -82,8 +83,10 @@ func (t *translator) request(m *message, r request, b *batch) {
 	}
 	switch {
 	case c.name == nil && (c.takes || c.feeds):
-		return // a notification gets no answer, and a stream needs an id
+		t.inVain() // a notification gets no answer, and a stream needs an id
+		return
 	case len(r.method) > maxName && c.name == nil:
+		t.inVain()
 		return
 	case len(r.method) > maxName:
 		t.refuse(b, c.name, methodNotFound, "its name is longer than "+strconv.Itoa(maxName)+" bytes")
@@ -134,14 +137,14 @@ func (c *call) mode() (mode uint64) {
 // value queues a frame for the peer that has a value behind its head: in parts if it does not fit.
 func (t *translator) value(f wire.Frame, head, v []byte) {
 	if len(head)+len(v) <= wire.MaxFrame {
-		f.Payload = append(head, v...)
+		f.Payload = slices.Concat(head, v)
 		t.forPeer(f)
 		return
 	}
 	f.Long = true
 	head = binary.AppendUvarint(head, uint64(len(v)))
 	n := wire.MaxFrame - len(head)
-	f.Payload = append(head, v[:n]...)
+	f.Payload = slices.Concat(head, v[:n])
 	t.forPeer(f)
 	for v = v[n:]; len(v) > 0; v = v[n:] {
 		n = min(len(v), wire.MaxFrame)
@@ -183,6 +186,9 @@ func (t *translator) response(m *message) {
 func (t *translator) failPeer(c *call, e body) {
 	t.forPeer(c.frame(wire.Error, appendBody(nil, e)))
 }
+
+// inVain lets the peer count something that cost time and brought nothing: a pong is such.
+func (t *translator) inVain() { t.forPeer(wire.Frame{Kind: wire.Pong}) }
 
 // strike lets the peer count something that makes no sense: an answer to a call never made.
 func (t *translator) strike() {

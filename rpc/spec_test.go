@@ -220,6 +220,7 @@ func TestSpecExample(t *testing.T) {
 	if !found {
 		t.Fatal("there is no example")
 	}
+	example, _, _ = strings.Cut(example, "\n## ")
 	said := map[byte][]byte{} // all bytes of each side, in the order of the page
 	var side byte
 	for line := range strings.Lines(example) {

@@ -1,0 +1,228 @@
+package jsonrpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chumsync/chum/rpc"
+	"github.com/chumsync/chum/wire"
+)
+
+// TestNeverReads sends one thing over and over and reads nothing: the connection is cut, and what
+// was held for it is bounded all the time.
+func TestNeverReads(t *testing.T) {
+	for _, x := range []struct{ name, send string }{
+		{"malformed messages", `x`},
+		{"invalid requests", `{"id":"` + strings.Repeat("i", 200) + `"}`},
+		{"long batches of nothing", "[" + strings.Repeat("1,", 1000) + "1]"},
+		{"calls of a method that is not there", `{"jsonrpc":"2.0","id":1,"method":"none"}`},
+		{"notifications of a method that is not there", `{"jsonrpc":"2.0","method":"none"}`},
+		{"calls that hang", `{"jsonrpc":"2.0","id":1,"method":"hang"}`},
+		{"long answers", `{"jsonrpc":"2.0","id":1,"method":"long","params":[100000]}`},
+		{"cancels of nothing", `{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":1}}`},
+		{"answers to nothing", `{"jsonrpc":"2.0","id":1,"result":1}`},
+		{"sinks", `{"jsonrpc":"2.0","id":1,"method":"deaf"}`},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := connect(t, testMux(), rpc.Options{})
+				for range 100_000 {
+					if err := c.conn.WriteText([]byte(x.send)); err != nil {
+						break
+					}
+				}
+				time.Sleep(time.Minute)
+				select {
+				case <-c.peer.Done():
+				default:
+					t.Fatalf("still there: %+v", c.peer.Stats())
+				}
+				if s := c.peer.Stats(); s.Waiting != 0 || s.In.Open != 0 {
+					t.Errorf("left over: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestMessageTooLong answers what is too long, and goes on.
+func TestMessageTooLong(t *testing.T) {
+	c := connect(t, testMux(), rpc.Options{})
+	text := `{"jsonrpc":"2.0","id":1,"method":"echo","params":[%s]}`
+	for _, x := range []struct {
+		n    int
+		want string
+	}{
+		{wire.MaxMessage, `"result":`},
+		{wire.MaxMessage + 1, `"code":-32600`},
+		{10 << 20, `"code":-32600`},
+	} {
+		c.send(fmt.Sprintf(text, strings.Repeat("1", x.n-len(text)+2)))
+		if got := c.read(); !strings.Contains(got[:100], x.want) {
+			t.Errorf("%d bytes: %.200s", x.n, got)
+		}
+	}
+	c.send(strings.Repeat(" ", 100) + `{"jsonrpc":"2.0","id":1,"method":"nothing"}` + "\n")
+	c.want(`{"jsonrpc":"2.0","id":1,"result":null}`)
+}
+
+// TestBinaryMessage answers a binary message, and goes on.
+func TestBinaryMessage(t *testing.T) {
+	c := connect(t, testMux(), rpc.Options{})
+	if err := c.conn.WriteMessage([]byte{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.read(); !strings.Contains(got, "a binary message came") {
+		t.Error(got)
+	}
+	c.ask(`{"jsonrpc":"2.0","id":1,"method":"nothing"}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+}
+
+// TestBatchOfLongAnswers asks for more in a batch than is held for one: the rest is refused, call by
+// call, and nothing is left of it.
+func TestBatchOfLongAnswers(t *testing.T) {
+	c := connect(t, testMux(), rpc.Options{MaxValue: 100_000})
+	var batch []string
+	for i := range 10 {
+		batch = append(batch, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"long","params":[30000]}`, i))
+	}
+	for range 3 {
+		c.send("[" + strings.Join(batch, ",") + "]")
+		text := c.read()
+		if len(text) > 110_000 {
+			t.Errorf("%d bytes of answers", len(text))
+		}
+		var answers []struct {
+			Result string `json:"result"`
+			Error  struct {
+				Code int `json:"code"`
+			} `json:"error"`
+		}
+		if err := json.Unmarshal([]byte(text), &answers); err != nil {
+			t.Fatal(err)
+		}
+		results, refused := 0, 0
+		for _, a := range answers {
+			switch {
+			case len(a.Result) == 30_000:
+				results++
+			case a.Error.Code == numbers[rpc.ResourceExhausted]:
+				refused++
+			}
+		}
+		if results != 3 || refused != 7 {
+			t.Errorf("%d results, %d refused", results, refused)
+		}
+	}
+}
+
+// TestCalledBack serves a client by asking the client: its answers may be of any kind.
+func TestCalledBack(t *testing.T) {
+	type outcome struct {
+		Value    rpc.Value    `json:"-"`
+		Text     string       `json:"text"`
+		Code     rpc.Code     `json:"code"`
+		Executed rpc.Executed `json:"executed"`
+		Data     string       `json:"data"`
+	}
+	m := testMux()
+	m.Func("back", func(ctx context.Context) outcome {
+		var v rpc.Value
+		err := rpc.PeerFrom(ctx).Send(ctx, "ask", "x", []byte("\x00\xff")).Await(&v)
+		o := outcome{Text: string(v.JSON)}
+		if e, ok := err.(*rpc.Error); ok {
+			o = outcome{Text: e.Message, Code: e.Code, Executed: e.Executed, Data: string(e.Data)}
+		}
+		return o
+	})
+	c := connect(t, m, rpc.Options{})
+	for i, x := range []struct{ answer, want string }{
+		{`"result":{"a":1}`, `{"text":"{\"a\":1}","code":"","executed":"","data":""}`},
+		{`"result":null,"error":null`, `{"text":"null","code":"","executed":"","data":""}`},
+		{`"error":{"code":-32601,"message":"Method not found"}`, `{"text":"Method not found","code":"unimplemented","executed":"no","data":"{\"code\":-32601}"}`},
+		{`"error":{"code":-32000,"message":"busy","data":[1]}`, `{"text":"busy","code":"unknown","executed":"yes","data":"{\"code\":-32000,\"data\":[1]}"}`},
+		{`"error":{"code":-32003,"message":"no","data":{"code":"not_found","data":5}}`, `{"text":"no","code":"not_found","executed":"yes","data":"5"}`},
+		{`"error":{"code":-32003,"message":"no","data":{"code":"aborted"}}`, `{"text":"no","code":"unknown","executed":"yes","data":"{\"code\":-32003,\"data\":{\"code\":\"aborted\"}}"}`},
+		{`"error":7`, `could not be read`},
+		{`"error":{"code":1.5,"message":"x"}`, `could not be read`},
+		{`"error":{"code":1,"message":"` + strings.Repeat("x", 5000) + `"}`, `xxx...`},
+	} {
+		c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"back"}`, i))
+		id := fmt.Sprintf(`"chum:%d"`, i+1)
+		c.want(`{"jsonrpc":"2.0","id":` + id + `,"method":"ask","params":["x","AP8="]}`)
+		c.send(`{"jsonrpc":"2.0","id":` + id + `,` + x.answer + `}`)
+		if got := c.read(); !strings.Contains(got, x.want) || !strings.HasPrefix(got, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{`, i)) {
+			t.Errorf("%s: got %s", x.answer, got)
+		}
+	}
+	if s := c.peer.Stats(); s.Strikes != 0 || s.Out.Open != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestDetect lets the first message decide.
+func TestDetect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, x := range []struct {
+			name  string
+			begin func(conn textEnd)
+			check func(conn textEnd, peer *rpc.Peer)
+		}{
+			{"text", func(conn textEnd) {
+				_ = conn.WriteText([]byte(`{"jsonrpc":"2.0","id":1,"method":"get_data"}`))
+			}, func(conn textEnd, peer *rpc.Peer) {
+				text, p, err := conn.ReadAny()
+				if !text || err != nil || string(p) != `{"jsonrpc":"2.0","id":1,"result":["hello",5]}` {
+					t.Errorf("%v %s %v", text, p, err)
+				}
+				if peer.Agent() != "json-rpc" {
+					t.Errorf("agent %q", peer.Agent())
+				}
+			}},
+			{"binary", func(textEnd) {}, func(conn textEnd, peer *rpc.Peer) {
+				other := rpc.NewPeer(conn, nil, nil)
+				var n int
+				if err := other.Send(t.Context(), "subtract", 5, 3).Await(&n); err != nil || n != 2 {
+					t.Error(n, err)
+				}
+				other.Close()
+				<-peer.Done()
+				if peer.Err() != nil || peer.Agent() != "chum-go" {
+					t.Error(peer.Err(), peer.Agent())
+				}
+			}},
+			{"nothing", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+				time.Sleep(time.Minute)
+				if peer.Err() == nil {
+					t.Error("the peer waits for ever")
+				}
+			}},
+			{"an end", func(conn textEnd) { conn.Close() }, func(_ textEnd, peer *rpc.Peer) {
+				if <-peer.Done(); peer.Err() == nil {
+					t.Error("no error")
+				}
+			}},
+			{"closed here", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+				peer.Close()
+				if peer.Err() != nil {
+					t.Error(peer.Err())
+				}
+			}},
+		} {
+			m := testMux()
+			ours, theirs := textPipe()
+			peer := rpc.NewPeer(Detect(ours, m, nil), m, nil)
+			synctest.Wait()
+			x.begin(theirs)
+			t.Log(x.name)
+			x.check(theirs, peer)
+			theirs.Close()
+			peer.Close()
+		}
+	})
+}
