@@ -54,9 +54,7 @@ func TestVectors(t *testing.T) {
 	}
 	for i := range v.Conversations {
 		x := &v.Conversations[i]
-		t.Run(x.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { converse(t, x) })
-		})
+		t.Run(x.Name, func(t *testing.T) { converse(t, x) })
 	}
 	if *update {
 		var b bytes.Buffer
@@ -74,43 +72,46 @@ func TestVectors(t *testing.T) {
 
 // converse holds one conversation; with -update it notes what comes.
 func converse(t *testing.T, x *conversation) {
-	c := connect(t, testMux(), rpc.Options{})
-	var mu sync.Mutex
-	var came []string
-	go func() {
-		for {
-			_, p, err := c.conn.ReadAny()
-			if err != nil {
-				return
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := connect(t, testMux(), rpc.Options{})
+		var mu sync.Mutex
+		var came []string
+		go func() {
+			for {
+				_, p, err := c.conn.ReadAny()
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				came = append(came, string(p))
+				mu.Unlock()
 			}
+		}()
+		for i := range x.Steps {
+			s := &x.Steps[i]
+			c.send(s.Send)
+			time.Sleep(time.Duration(s.Wait) * time.Millisecond)
+			synctest.Wait()
 			mu.Lock()
-			came = append(came, string(p))
+			got := came
+			came = nil
 			mu.Unlock()
+			if *update {
+				s.Get = append([]string{}, got...)
+			}
+			if !reflect.DeepEqual(sorted(t, got), sorted(t, s.Get)) {
+				t.Errorf("after %s\ngot\n  %s\nwant\n  %s", s.Send, strings.Join(got, "\n  "), strings.Join(s.Get, "\n  "))
+			}
 		}
-	}()
-	for i := range x.Steps {
-		s := &x.Steps[i]
-		c.send(s.Send)
-		time.Sleep(time.Duration(s.Wait) * time.Millisecond)
-		synctest.Wait()
-		mu.Lock()
-		got := came
-		came = nil
-		mu.Unlock()
-		if *update {
-			s.Get = append([]string{}, got...)
+		why := ""
+		if err := c.peer.Err(); err != nil {
+			why = err.Error()
 		}
-		if !reflect.DeepEqual(sorted(t, got), sorted(t, s.Get)) {
-			t.Errorf("after %s\ngot\n  %s\nwant\n  %s", s.Send, strings.Join(got, "\n  "), strings.Join(s.Get, "\n  "))
+		if (x.Ends == "") != (why == "") || !strings.Contains(why, x.Ends) {
+			t.Errorf("the connection ended with %q, want %q", why, x.Ends)
 		}
-	}
-	why := ""
-	if err := c.peer.Err(); err != nil {
-		why = err.Error()
-	}
-	if (x.Ends == "") != (why == "") || !strings.Contains(why, x.Ends) {
-		t.Errorf("the connection ended with %q, want %q", why, x.Ends)
-	}
+	})
 }
 
 // words are what an error says to people. The library that reads JSON has several for the same.
