@@ -15,8 +15,8 @@ var ErrClosed = errors.New("wire: connection closed at this end")
 // bubble.
 func Pipe() (Conn, Conn) {
 	ab, ba := make(chan []byte), make(chan []byte)
-	a := &pipeEnd{in: ba, out: ab, closed: make(chan struct{})}
-	b := &pipeEnd{in: ab, out: ba, closed: make(chan struct{})}
+	a := &pipeEnd{in: ba, out: ab, taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	b := &pipeEnd{in: ab, out: ba, taken: make(chan struct{}, 1), closed: make(chan struct{})}
 	a.other, b.other = b, a
 	return a, b
 }
@@ -24,6 +24,7 @@ func Pipe() (Conn, Conn) {
 type pipeEnd struct {
 	in     <-chan []byte
 	out    chan<- []byte
+	taken  chan struct{} // the reader of out has copied; holds one, so that it never waits
 	other  *pipeEnd
 	once   sync.Once
 	closed chan struct{}
@@ -39,15 +40,8 @@ func (e *pipeEnd) ReadMessage() ([]byte, error) {
 	select {
 	case p := <-e.in:
 		e.buf = append(e.buf[:0], p...)
-		// The second hand-over tells the writer that its slice is free again.
-		select {
-		case <-e.in:
-			return e.buf, nil
-		case <-e.closed:
-			return nil, ErrClosed
-		case <-e.other.closed: // amid its own write; the message is whole
-			return e.buf, nil
-		}
+		e.other.taken <- struct{}{}
+		return e.buf, nil
 	case <-e.closed:
 		return nil, ErrClosed
 	case <-e.other.closed:
@@ -61,16 +55,15 @@ func (e *pipeEnd) WriteMessage(p []byte) error {
 		return ErrClosed
 	default:
 	}
-	for _, m := range [2][]byte{p, nil} {
-		select {
-		case e.out <- m:
-		case <-e.closed:
-			return ErrClosed
-		case <-e.other.closed:
-			return io.ErrClosedPipe
-		}
+	select {
+	case e.out <- p:
+		<-e.taken // also if an end is closed now: p is not free before
+		return nil
+	case <-e.closed:
+		return ErrClosed
+	case <-e.other.closed:
+		return io.ErrClosedPipe
 	}
-	return nil
 }
 
 func (e *pipeEnd) Close() error {
