@@ -23,6 +23,7 @@ type network struct {
 	faults int        // how many are left
 	dials  int
 	down   bool // nobody can be reached
+	hang   bool // nobody answers
 	lines  []*cable
 	err    error // of the last Accept that failed
 	plan   func(n int, c *cable)
@@ -110,7 +111,7 @@ func (n *network) dial(ctx context.Context) (wire.Conn, error) {
 	n.dials++
 	number := n.dials
 	down := n.down
-	hang := false
+	hang := n.hang
 	if n.random != nil && number > 1 && n.faults > 0 {
 		switch n.random.IntN(8) {
 		case 0:
