@@ -56,7 +56,7 @@ func (c *cable) WriteMessage(p []byte) error {
 		seen(p)
 	}
 	if delay > 0 {
-		time.Sleep(delay)
+		pass(delay)
 	}
 	if n == stallAt {
 		<-c.stopped
@@ -236,7 +236,7 @@ func join(t *testing.T, n *network, client, server *Options) (a, b *conn) {
 	t.Cleanup(func() {
 		a.Close()
 		b.Close()
-		time.Sleep(closeTime + time.Millisecond) // if one of them hangs
+		pass(closeTime + time.Millisecond) // if one of them hangs
 		n.wait.Wait()
 		n.server.Close()
 	})
@@ -305,4 +305,11 @@ func write(t *testing.T, c wire.Conn, first, last int) {
 			return
 		}
 	}
+}
+
+// pass lets the bubble's clock run on.
+func pass(d time.Duration) {
+	done := make(chan struct{})
+	time.AfterFunc(d, func() { close(done) })
+	<-done
 }

@@ -70,13 +70,13 @@ func schedule(t *testing.T, seed uint64) {
 	for range r.IntN(3) { // somebody loses patience
 		after, who := time.Duration(r.IntN(30))*time.Millisecond, r.IntN(2)
 		writers.Go(func() {
-			time.Sleep(after)
+			pass(after)
 			ends[who].Renew(0, fmt.Errorf("asked for"))
 		})
 	}
 	n.unstall(&writers)
 	writers.Wait()
-	time.Sleep(20 * time.Second) // until both have a connection, and the last acks are there
+	pass(20 * time.Second) // until both have a connection, and the last acks are there
 	for i, c := range ends {
 		if c.isDown() {
 			t.Errorf("seed %d: end %d has no connection", seed, i)
@@ -119,7 +119,7 @@ func (n *network) unstall(done *sync.WaitGroup) {
 	})
 	go func() {
 		done.Wait()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		close(stop)
 	}()
 }
@@ -164,7 +164,7 @@ func talk(t *testing.T, seed uint64, c *conn, r *rand.Rand, n int) {
 			return
 		}
 		if r.IntN(3) == 0 {
-			time.Sleep(time.Duration(r.IntN(10)) * time.Millisecond)
+			pass(time.Duration(r.IntN(10)) * time.Millisecond)
 		}
 	}
 }
