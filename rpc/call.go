@@ -16,8 +16,15 @@ type call struct {
 	mode    mode
 	done    chan struct{}
 	promise bool          // done is closed, and the call never used again; else it gets one token
-	due     time.Duration // when the default timeout is over (on the peer's clock); 0: none
-	batch   uint64        // the line's batch that holds the request
+	due     time.Duration // when its time is over (on the peer's clock); 0: never
+	expires bool          // nobody but the peer watches that
+
+	args     []byte // the arguments, for as long as they may have to be sent once more
+	argsForm wire.Form
+	batch    uint64 // the line's batch that holds the request
+	held     bool   // it waits for another connection
+	repeat   bool   // it may be executed twice
+	sent     bool   // an earlier connection may have carried it
 
 	form  wire.Form // the answer
 	value []byte
@@ -116,9 +123,7 @@ func (c *call) await(ctx context.Context, form wire.Form, args []byte) error {
 	}
 	mine := p.claim()
 	p.mu.Unlock()
-	if mine {
-		p.write(once)
-	}
+	p.write(mine, once)
 	if ctx.Done() == nil {
 		<-c.done
 		return c.err
@@ -138,15 +143,14 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	if err := c.admit(len(args)); err != nil {
 		return err
 	}
-	var left time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
-		left = time.Until(deadline)
+		left := time.Until(deadline)
 		if left <= 0 {
 			return fromContext(context.DeadlineExceeded, No)
 		}
-	} else if c.mode == 0 && p.opt.CallTimeout > 0 {
-		left = p.opt.CallTimeout
 		c.due = p.health.now() + left
+	} else if c.mode == 0 && p.opt.CallTimeout > 0 {
+		c.due, c.expires = p.health.now()+p.opt.CallTimeout, true
 		p.health.wakeBy(c.due)
 	}
 	if err := ctx.Err(); err != nil {
@@ -162,7 +166,22 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	if c.mode&takes != 0 {
 		c.in = newInflow(&c.exchange)
 	}
+	c.args, c.argsForm = args, form
+	if p.goneAway {
+		c.held = true
+		return nil
+	}
+	c.enqueue()
+	return nil
+}
 
+// enqueue queues the request of an open call. With p.mu held.
+func (c *call) enqueue() {
+	p, args := c.p, c.args
+	var left time.Duration
+	if c.due > 0 {
+		left = max(c.due-p.health.now(), time.Millisecond)
+	}
 	var room [wire.MaxHead + 16 + maxName]byte
 	head := binary.AppendUvarint(room[:0], uint64(c.mode))
 	head = binary.AppendUvarint(head, uint64((left+time.Millisecond-1)/time.Millisecond))
@@ -171,7 +190,7 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	head = append(head, c.method...)
 	// Even if the arguments are long, the request goes with the calls: ids must count up on the
 	// wire. Only what follows it is bulk.
-	f := wire.Frame{Kind: wire.Request, Form: form, Own: true, ID: c.id, Long: len(args) >= bulkFrom}
+	f := wire.Frame{Kind: wire.Request, Form: c.argsForm, Own: true, ID: c.id, Long: len(args) >= bulkFrom}
 	if f.Long {
 		head = binary.AppendUvarint(head, uint64(len(args)))
 		p.line.sent += uint64(len(head))
@@ -181,7 +200,6 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	p.line.head(f, len(head)+len(args))
 	p.line.out = append(append(p.line.out, head...), args...)
 	c.batch = p.line.batch
-	return nil
 }
 
 // admit tells whether a call may be made now.
@@ -195,7 +213,7 @@ func (c *call) admit(args int) error {
 		return failure(Unavailable, No, "rpc: %s: not sent: the connection is gone: %w", c.method, p.err)
 	case p.over || p.draining:
 		return errClosedHere()
-	case p.goneAway:
+	case p.goneAway && (p.opt.Redial == nil || c.mode != 0):
 		return failure(Unavailable, No, "rpc: %s: not sent: the other side is shutting down", c.method)
 	case len(p.line.out) > queueLimit:
 		return failure(ResourceExhausted, No, "rpc: %s: not sent: %d bytes wait already, and the other side takes none", c.method, len(p.line.out))
@@ -217,7 +235,10 @@ func (c *call) admit(args int) error {
 // executed tells what is known of a call that is being given up: whether the request, and all
 // of its arguments, can have got out. With p.mu held.
 func (c *call) executed() Executed {
-	if c.batch == c.p.line.batch || c.out != nil && c.out.arguments() {
+	switch {
+	case c.sent:
+		return Maybe
+	case c.held || c.batch == c.p.line.batch || c.out != nil && c.out.arguments():
 		return No
 	}
 	return Maybe
@@ -236,10 +257,12 @@ func (c *call) cancel(why error) {
 
 // giveUp settles an open call and tells the other side. With p.mu held.
 func (p *Peer) giveUp(c *call, e *Error) {
-	if e.Executed == No && (c.out == nil || !c.out.arguments()) {
+	if e.Executed == No && (c.sent || !c.held && (c.out == nil || !c.out.arguments())) {
 		e.Executed = Maybe // even a request that waits in the line goes out, the cancel right behind it
 	}
-	p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
+	if !c.held {
+		p.line.control(wire.Frame{Kind: wire.Cancel, Own: true, ID: c.id})
+	}
 	p.settle(c, e)
 }
 
@@ -249,6 +272,7 @@ func (p *Peer) settle(c *call, err *Error) {
 	if c.mode != 0 {
 		p.streams--
 	}
+	c.args = nil
 	if err != nil {
 		c.err = err
 		p.stats.Out.Failed++
@@ -296,7 +320,7 @@ func (p *Peer) answer(c *call, form wire.Form, data []byte, owned bool) {
 func (p *Peer) expire(now time.Duration) (next time.Duration) {
 	for _, c := range p.calls {
 		switch {
-		case c.due == 0:
+		case !c.expires:
 		case c.due <= now:
 			p.giveUp(c, fromContext(context.DeadlineExceeded, No))
 		case next == 0 || c.due < next:

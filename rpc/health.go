@@ -47,9 +47,8 @@ type health struct {
 
 func (h *health) now() time.Duration { return time.Since(h.start) }
 
+// begin starts the peer's clock. With p.mu held.
 func (h *health) begin(p *Peer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	h.start = time.Now()
 	h.greetBy = helloTime
 	h.tickAt = h.greetBy
@@ -57,6 +56,17 @@ func (h *health) begin(p *Peer) {
 }
 
 func (h *health) stop() { h.timer.Stop() }
+
+// interrupted forgets what was expected of a connection that is lost, renewed expects a hello
+// on the next.
+func (h *health) interrupted() {
+	h.greetBy, h.writeBy, h.ackBy, h.pongBy, h.nextPing, h.roundTrip = 0, 0, 0, 0, 0, 0
+}
+
+func (h *health) renewed() {
+	h.greetBy = h.now() + helloTime
+	h.wakeBy(h.greetBy)
+}
 
 // wakeBy sees to it that tick runs no later than at the time given.
 func (h *health) wakeBy(t time.Duration) {
@@ -126,10 +136,15 @@ func (p *Peer) tick() {
 	now := h.now()
 	h.lastTick = now
 	if dead := h.dead(now); dead != nil {
+		l := p.line
 		p.mu.Unlock()
 		p.opt.Logger.Warn("rpc: connection given up", "agent", p.Agent(), "reason", dead)
-		p.lost(dead)
-		return
+		p.lost(l, dead)
+		p.mu.Lock()
+		if p.over {
+			p.mu.Unlock()
+			return
+		}
 	}
 	next := now + time.Hour
 	due := func(t time.Duration) {

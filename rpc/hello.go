@@ -76,6 +76,8 @@ func (p *Peer) greet(f wire.Frame) error {
 		}
 	}
 	p.health.ping(p)
-	close(p.greeted)
+	if !closed(p.greeted) {
+		close(p.greeted)
+	}
 	return nil
 }

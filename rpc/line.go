@@ -39,15 +39,16 @@ const (
 )
 
 type line struct {
-	busy  bool   // a goroutine holds the line
-	said  bool   // our hello was taken
-	open  bool   // the other side's hello is here: everything may go out
-	out   []byte // frames of calls and control, whole, in order
-	owed  int    // bytes of out that the other side caused
-	cuts  []int  // where out must be cut so that no message is too long
-	spare []byte // the buffer written last, to be filled next
-	last  []byte // the bye: sent alone, then the connection is closed
-	batch uint64 // how many times out was taken
+	conn  wire.Conn // what it writes to; nil while another is being made
+	busy  bool      // a goroutine holds the line
+	said  bool      // our hello was taken
+	open  bool      // the other side's hello is here: everything may go out
+	out   []byte    // frames of calls and control, whole, in order
+	owed  int       // bytes of out that the other side caused
+	cuts  []int     // where out must be cut so that no message is too long
+	spare []byte    // the buffer written last, to be filled next
+	last  []byte    // the bye: sent alone, then the connection is closed
+	batch uint64    // how many times out was taken
 
 	ready    []*outflow // flows with something to send, served in turns
 	sent     uint64     // bulk bytes taken since the start
@@ -98,6 +99,8 @@ func (l *line) lastWord(body errorBody) {
 // pending tells whether there is something that may be sent now.
 func (l *line) pending() bool {
 	switch {
+	case l.conn == nil:
+		return false
 	case l.last != nil || !l.said:
 		return true
 	case !l.open:
@@ -184,26 +187,29 @@ func (l *line) recycle(msg []byte) {
 	reuse(msg)
 }
 
-// claim takes the line if it is idle and there is something to send; then the caller must
-// let go of p.mu and call write.
-func (p *Peer) claim() bool {
+// claim takes the line if it is idle and there is something to send, else it gives nil; then
+// the caller must let go of p.mu and call write.
+func (p *Peer) claim() *line {
 	if p.line.busy || !p.line.pending() {
-		return false
+		return nil
 	}
 	p.line.busy = true
-	return true
+	return p.line
 }
 
 // kick sees to it that what is queued gets written, by a worker. It never waits.
 func (p *Peer) kick() {
-	if p.claim() {
-		p.run(lineTask{p})
+	if l := p.claim(); l != nil {
+		p.run(lineTask{p, l})
 	}
 }
 
-type lineTask struct{ p *Peer }
+type lineTask struct {
+	p *Peer
+	l *line
+}
 
-func (t lineTask) do() { t.p.write(toTheEnd) }
+func (t lineTask) do() { t.p.write(t.l, toTheEnd) }
 
 // once and toTheEnd say how long a goroutine goes on writing: a caller writes one message and
 // then waits for its answer, a worker has nothing else to do.
@@ -211,8 +217,12 @@ func once() bool     { return false }
 func toTheEnd() bool { return true }
 
 // write sends what is queued, and is called with the line claimed. When stay, which is asked
-// with p.mu held, says no, it leaves the rest to a worker.
-func (p *Peer) write(stay func() bool) {
+// with p.mu held, says no, it leaves the rest to a worker. When the line's connection was lost
+// and another took its place, nothing is left to do.
+func (p *Peer) write(l *line, stay func() bool) {
+	if l == nil {
+		return
+	}
 	for {
 		if p.crowded() {
 			// Others are about to queue frames: let them, one write then carries all. Measured at
@@ -220,10 +230,14 @@ func (p *Peer) write(stay func() bool) {
 			runtime.Gosched()
 		}
 		p.mu.Lock()
-		bye := p.line.last != nil
-		msg, cuts := p.line.take(p)
+		if p.line != l {
+			p.mu.Unlock()
+			return
+		}
+		bye := l.last != nil
+		msg, cuts := l.take(p)
 		if msg == nil {
-			p.line.busy = false
+			l.busy = false
 			p.checkDrained()
 			p.mu.Unlock()
 			return
@@ -231,27 +245,31 @@ func (p *Peer) write(stay func() bool) {
 		p.health.writing()
 		p.mu.Unlock()
 
-		n, err := p.writeMessages(msg, cuts)
+		n, err := p.writeMessages(l.conn, msg, cuts)
 		if err != nil {
-			p.lost(err)
+			p.lost(l, err)
 		}
 		if bye || err != nil {
-			p.conn.Close() // the read loop ends, and the peer with it
+			l.conn.Close() // the read loop ends
 		}
 
 		p.mu.Lock()
+		if p.line != l {
+			p.mu.Unlock()
+			return
+		}
 		p.health.written()
 		p.stats.Sent.Bytes += uint64(len(msg))
 		p.stats.Sent.Messages += uint64(n)
-		p.line.recycle(msg)
-		if err != nil || !p.line.pending() {
-			p.line.busy = err != nil // a broken line is never idle again
+		l.recycle(msg)
+		if err != nil || !l.pending() {
+			l.busy = err != nil // a broken line is never idle again
 			p.checkDrained()
 			p.mu.Unlock()
 			return
 		}
 		if !stay() {
-			p.run(lineTask{p})
+			p.run(lineTask{p, l})
 			p.mu.Unlock()
 			return
 		}
@@ -265,7 +283,7 @@ func (p *Peer) crowded() bool {
 	return len(p.calls)+p.running > 1
 }
 
-func (p *Peer) writeMessages(msg []byte, cuts []int) (n int, err error) {
+func (p *Peer) writeMessages(conn wire.Conn, msg []byte, cuts []int) (n int, err error) {
 	start := 0
 	for _, cut := range append(cuts, len(msg)) {
 		part := msg[start:cut]
@@ -274,7 +292,7 @@ func (p *Peer) writeMessages(msg []byte, cuts []int) (n int, err error) {
 			p.trace(part)
 		}
 		n++
-		if err = p.conn.WriteMessage(part); err != nil {
+		if err = conn.WriteMessage(part); err != nil {
 			return n, err
 		}
 	}

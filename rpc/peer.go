@@ -34,6 +34,11 @@ type Options struct {
 	// sides. nil means one for the whole process: a quarter of GOMEMLIMIT if that is set, else
 	// 1 GiB.
 	Budget *Budget
+	// Redial, if not nil, gives the peer another connection when its own is lost, or the other
+	// side leaves: for the end that dials. It may take its time, waits between tries by itself,
+	// and ends when ctx does; an error ends the peer. What happens to open calls then is told at
+	// [Repeatable].
+	Redial func(ctx context.Context) (wire.Conn, error)
 	// Agent names the program to the other side. "" means "chum-go".
 	Agent string
 	// Logger gets what the other side is not told: texts of handlers' errors, panics, why a
@@ -86,18 +91,20 @@ func (o *Options) withDefaults() Options {
 // A Peer calls the other end of a connection and serves it. Both ends are alike. All methods
 // may be called at any time by anyone.
 type Peer struct {
-	conn wire.Conn
-	mux  *Mux
-	opt  Options
+	mux *Mux
+	opt Options
 
-	greeted chan struct{} // closed when the other side's hello is here
+	greeted chan struct{} // closed when the other side's first hello is here
 	gone    chan struct{} // closed when the connection is over and every call settled
 	drained chan struct{} // closed when no call is open any more after Shutdown began
 	plain   atomic.Bool   // the other side takes values in form json only, as its hello says
 
+	life context.Context // ends with the peer
+	die  context.CancelFunc
+
 	mu     sync.Mutex // guards what follows; held for short, never during I/O or user code
 	remote hello      // the other side's; valid once greeted
-	line   line
+	line   *line      // one for each connection
 	health health
 	stats  Stats
 
@@ -120,7 +127,7 @@ type Peer struct {
 	draining  bool // Shutdown began here
 	goneAway  bool // it began on the other side
 	ending    bool // a bye is on its way: nothing else is
-	over      bool // the connection is at its end
+	over      bool // it is at its end for good
 	err       error
 	strikes   int
 	patience  patience
@@ -133,12 +140,12 @@ type Peer struct {
 // side has said hello, see [Peer.Ready].
 func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 	p := &Peer{
-		conn:     conn,
 		mux:      mux,
 		opt:      options.withDefaults(),
 		greeted:  make(chan struct{}),
 		gone:     make(chan struct{}),
 		drained:  make(chan struct{}),
+		line:     &line{conn: conn},
 		calls:    make(map[uint64]*call),
 		servings: make(map[uint64]*serving),
 		patience: patience{left: patienceMost},
@@ -146,9 +153,12 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 	p.account.budget = p.opt.Budget
 	p.health.begin(p)
 	go p.readLoop()
+	p.life, p.die = context.WithCancel(context.Background())
 	p.mu.Lock()
+	p.health.begin(p)
 	p.kick() // the hello
 	p.mu.Unlock()
+	go p.live(p.line)
 	return p
 }
 
@@ -168,7 +178,7 @@ func (p *Peer) Ready(ctx context.Context) error {
 	}
 }
 
-// Done is closed when the connection is over and every call has been settled.
+// Done is closed when the connection is over for good and every call has been settled.
 func (p *Peer) Done() <-chan struct{} { return p.gone }
 
 // Err says why the connection ended: nil while it has not, and nil if either side closed it
@@ -247,6 +257,7 @@ func (p *Peer) end(lost *Error, why error, bye *errorBody) {
 		return
 	}
 	p.over, p.err = true, why
+	p.die()
 	p.health.stop()
 	for _, c := range p.calls {
 		e := *lost
@@ -263,53 +274,64 @@ func (p *Peer) end(lost *Error, why error, bye *errorBody) {
 	p.checkDrained()
 	p.line.drop()
 	p.account.close()
-	p.ending = bye != nil
+	p.ending = bye != nil && p.line.conn != nil
 	if p.ending {
 		p.line.lastWord(*bye)
 		p.kick()
 	}
-	busy := p.line.busy
+	busy, conn := p.line.busy, p.line.conn
 	p.mu.Unlock()
 
 	if p.ending && busy {
 		// Whoever holds the line closes the connection after the last word; it has a second.
-		timer := time.AfterFunc(time.Second, func() { p.conn.Close() })
+		timer := time.AfterFunc(time.Second, func() { conn.Close() })
 		go func() {
 			<-p.gone
 			timer.Stop()
 		}()
 		return
 	}
-	p.conn.Close()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// live reads from one connection after the other: there is another only with Options.Redial.
+func (p *Peer) live(l *line) {
+	defer close(p.gone)
+	for l != nil {
+		p.readLoop(l)
+		l = p.redial()
+	}
 }
 
 // readLoop takes messages in until the connection ends. It runs only this package's own
 // control code: it never writes, and waits for nothing but the next message.
-func (p *Peer) readLoop() {
-	defer close(p.gone)
-	defer p.conn.Close()
+func (p *Peer) readLoop(l *line) {
+	defer l.conn.Close()
 	for {
-		msg, err := p.conn.ReadMessage()
+		msg, err := l.conn.ReadMessage()
 		if err != nil {
-			p.lost(err)
+			p.lost(l, err)
 			return
 		}
 		if bad := p.receive(msg); bad != nil {
 			p.misbehaved(bad)
-			p.drainAway()
+			drainAway(l.conn)
 			return
 		}
 	}
 }
 
-// lost ends the peer because its connection broke, or was closed by the other side without a
-// word.
-func (p *Peer) lost(err error) {
+// lost takes note that a connection broke, or was closed by the other side without a word.
+func (p *Peer) lost(l *line, err error) {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("it was closed by the other side without a word")
 	}
 	e := failure(Unavailable, Maybe, "rpc: the connection was lost: %w", err)
-	p.end(e, e, nil)
+	if !p.interrupt(l, e) {
+		p.end(e, e, nil)
+	}
 }
 
 // misbehaved ends the peer because the other side broke the protocol.
@@ -320,9 +342,9 @@ func (p *Peer) misbehaved(bad error) {
 }
 
 // drainAway reads on, so that a side that is busy writing still gets to see our last word.
-func (p *Peer) drainAway() {
+func drainAway(conn wire.Conn) {
 	for {
-		if _, err := p.conn.ReadMessage(); err != nil {
+		if _, err := conn.ReadMessage(); err != nil {
 			return
 		}
 	}

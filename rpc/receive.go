@@ -52,7 +52,7 @@ func (p *Peer) frame(f wire.Frame) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.kick()
-	if p.over {
+	if p.over || p.line.conn == nil {
 		return nil // closing: nothing counts any more
 	}
 	if !p.helloSeen {
@@ -271,6 +271,8 @@ func (p *Peer) reply(f wire.Frame) error {
 		return err
 	}
 	switch {
+	case c.held: // refused by a side that leaves: another will be asked
+		p.stats.Late++
 	case f.Kind == wire.Error:
 		p.settle(c, parseError(f.Payload))
 	case c.long != nil:
@@ -411,7 +413,7 @@ func (p *Peer) wholeValue(x *exchange) {
 
 // acknowledged takes in how many bulk bytes the other side has.
 func (p *Peer) acknowledged(payload []byte) error {
-	l := &p.line
+	l := p.line
 	n, rest, err := wire.Uvarint(payload)
 	if err != nil || len(rest) > 0 {
 		return errors.New("malformed ack")
@@ -440,7 +442,11 @@ func (p *Peer) otherLeaves(payload []byte) error {
 	}
 	p.goneAway = true
 	for id, c := range p.calls {
-		if id > last {
+		switch {
+		case id <= last:
+		case p.opt.Redial != nil && c.mode == 0:
+			p.hold(c)
+		default:
 			p.settle(c, failure(Unavailable, No, "rpc: %s: not executed: the other side is shutting down", c.method))
 		}
 	}
@@ -454,7 +460,10 @@ func (p *Peer) farewell(payload []byte) error {
 		return fmt.Errorf("malformed bye: %w", err)
 	}
 	if body.Code == "" {
-		p.end(failure(Unavailable, Maybe, "rpc: the other side closed the connection"), nil, nil)
+		e := failure(Unavailable, Maybe, "rpc: the other side closed the connection")
+		if !p.goneAway || !p.interrupt(p.line, e) { // it closes what it left in favour of others, or of its successor
+			p.end(e, nil, nil)
+		}
 		return nil
 	}
 	e := failure(Unavailable, Maybe, "rpc: the other side cut the connection: %s", body.Message)

@@ -188,9 +188,7 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 func (s *serving) writeOut() {
 	mine := s.p.claim()
 	s.p.mu.Unlock()
-	if mine {
-		s.p.write(once)
-	}
+	s.p.write(mine, once)
 }
 
 // fail answers with a handler's error.

@@ -227,7 +227,7 @@ func (s *schedule) run() {
 			p.Shutdown(ctx)
 		})
 	case 2:
-		later(func() { p.conn.Close() }) // the network goes away
+		later(func() { p.line.conn.Close() }) // the network goes away
 	}
 	wait.Wait()
 	synctest.Wait()

@@ -13,6 +13,7 @@ type Stats struct {
 	Streams   int           `json:"streams"`   // open now, both sides' calls
 	Waiting   int           `json:"waiting"`   // bytes queued here to be sent, or received and not read
 	RoundTrip time.Duration `json:"roundTrip"` // of the last ping, in nanoseconds; 0 before the first
+	Redials   uint64        `json:"redials"`   // connections made anew, see Options.Redial
 	Late      uint64        `json:"late"`      // frames for calls that had ended: dropped
 	Strikes   uint64        `json:"strikes"`   // frames that made no sense
 	InVain    uint64        `json:"inVain"`    // frames that cost time and brought nothing, see spec/README.md, section 12

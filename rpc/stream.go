@@ -187,8 +187,8 @@ func (x *exchange) sendRun(b []byte) (n int, err error) {
 	for len(o.run) > 0 && !o.over {
 		mine := p.claim()
 		p.mu.Unlock()
-		if mine {
-			p.write(func() bool { return len(o.run) > 0 && !o.over })
+		if mine != nil {
+			p.write(mine, func() bool { return len(o.run) > 0 && !o.over })
 		} else {
 			<-o.wake
 		}
@@ -241,9 +241,7 @@ func (x *exchange) send(form wire.Form, data []byte) error {
 		o.queue(f)
 		mine := p.claim()
 		p.mu.Unlock()
-		if mine {
-			p.write(once)
-		}
+		p.write(mine, once)
 		return nil
 	}
 }
@@ -427,11 +425,12 @@ func (in *inflow) next() (item, error) {
 			in.queue = in.queue[1:]
 			in.bytes -= len(it.data)
 			in.drop(it)
-			mine := in.credit(it.cost()) && p.claim()
-			p.mu.Unlock()
-			if mine {
-				p.write(once)
+			var mine *line
+			if in.credit(it.cost()) {
+				mine = p.claim()
 			}
+			p.mu.Unlock()
+			p.write(mine, once)
 			return it, nil
 		}
 		if in.over {

@@ -1,0 +1,83 @@
+package rpc
+
+import (
+	"maps"
+	"slices"
+)
+
+// hold takes a call back that this connection will not answer, to ask over the next. With p.mu
+// held.
+func (p *Peer) hold(c *call) {
+	c.held = true
+	c.dropLong()
+	if c.out != nil {
+		c.out.finish(nil)
+		c.out = nil
+	}
+}
+
+// interrupt takes note that a connection is lost, if there may be another: then it settles
+// what cannot go on over that, and queues the rest for it. It reports false if the peer has to
+// end.
+func (p *Peer) interrupt(l *line, lost *Error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.over || p.line != l || l.conn == nil:
+		return true // nothing is left to do
+	case p.opt.Redial == nil || p.draining:
+		return false
+	}
+	for _, c := range p.calls {
+		ran := c.executed()
+		if c.mode == 0 && (c.repeat || ran == No) {
+			c.sent = ran == Maybe
+			p.hold(c)
+			continue
+		}
+		e := *lost
+		e.Executed = ran
+		p.settle(c, &e)
+	}
+	for _, s := range p.servings {
+		p.abandon(s, errCancelled)
+	}
+	defer l.conn.Close() // when p.mu is free
+	p.line = &line{}
+	p.remote, p.helloSeen, p.goneAway = hello{}, false, false
+	p.lastServed, p.strikes = 0, 0
+	p.health.interrupted()
+	for _, id := range slices.Sorted(maps.Keys(p.calls)) { // ids count up
+		c := p.calls[id]
+		c.held = false
+		c.enqueue()
+	}
+	return true
+}
+
+// redial waits for another connection, and gives the line for it; nil if the peer ends.
+func (p *Peer) redial() *line {
+	p.mu.Lock()
+	over := p.over
+	p.mu.Unlock()
+	if over {
+		return nil
+	}
+	conn, err := p.opt.Redial(p.life)
+	if err != nil {
+		e := failure(Unavailable, Maybe, "rpc: the connection was lost, and there is no other: %w", err)
+		p.end(e, e, nil)
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		defer conn.Close()
+		return nil
+	}
+	p.line.conn = conn
+	p.stats.Redials++
+	p.health.renewed()
+	p.kick() // the hello, and behind it what waits
+	return p.line
+}
