@@ -138,8 +138,7 @@ func (w *ByteWriter[R]) Result() (R, error) {
 	if w.call.err != nil {
 		return r, w.call.err
 	}
-	err := decodeResult(w.call, &r)
-	return r, err
+	return decodeResult[R](w.call)
 }
 
 // Cancel gives the call up, unless it has ended. The handler's reader fails.
@@ -208,15 +207,13 @@ func HandleWriter[A any](mux *Mux, m Source[A, []byte], fn func(context.Context,
 	mux.put(&service{
 		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Out: typeOf[[]byte]()},
 		mode:       takes,
-		serve: serveArgs(func(s *serving, a A) {
-			if err := fn(&s.ctx, a, servingWriter{&s.exchange}); err != nil {
-				s.fail(err)
-				return
+		run: withArgs(func(ctx context.Context, s *serving, a A) error {
+			if err := fn(ctx, a, servingWriter{&s.exchange}); err != nil {
+				return err
 			}
-			if s.sendEnd() == nil {
-				s.result(wire.JSON, nil)
-			}
+			return s.sendEnd()
 		}),
+		result: nothing,
 	}, options)
 }
 
@@ -232,17 +229,15 @@ func HandleReader[A, R any](mux *Mux, m Sink[A, []byte, R], fn func(context.Cont
 	mux.put(&service{
 		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[[]byte](), Result: typeOf[R]()},
 		mode:       feeds,
-		serve: serveArgs(func(s *serving, a A) {
+		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			s.p.mu.Lock()
 			s.in.pooled = true
 			s.p.mu.Unlock()
-			r, err := fn(&s.ctx, a, &byteReader{in: s.in})
-			if err != nil {
-				s.fail(err)
-				return
-			}
-			s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &r, plain) })
+			r, err := fn(ctx, a, &byteReader{in: s.in})
+			s.box = &r
+			return err
 		}),
+		result: boxed[R],
 	}, options)
 }
 

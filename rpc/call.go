@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/chumsync/chum/wire"
@@ -21,6 +22,7 @@ type call struct {
 
 	args     []byte // the arguments, for as long as they may have to be sent once more
 	argsForm wire.Form
+	meta     []byte
 	batch    uint64 // the line's batch that holds the request
 	held     bool   // it waits for another connection
 	repeat   bool   // it may be executed twice
@@ -30,49 +32,50 @@ type call struct {
 	value []byte
 	err   error // *Error, or nil
 
-	buf  []byte // the arguments, then the answer
-	next *call  // in Peer.freeCall
+	buf []byte // the arguments, then the answer
 }
 
-// keepCalls bounds how many settled calls are kept, keepCallBuffer their memory.
-const (
-	keepCalls      = 64
-	keepCallBuffer = 4 << 10
-)
+// spareCalls are settled calls to be used again: a few are enough, since who has given one back
+// is about to take one. Each peer has its own, not a sync.Pool, so that a channel never leaves
+// the synctest bubble it was made in.
+type spareCalls [8]atomic.Pointer[call]
 
-// newCall gives a call that is not started. Plain calls are used again, see release.
+func (s *spareCalls) get() *call {
+	for i := range s {
+		if c := s[i].Load(); c != nil && s[i].CompareAndSwap(c, nil) {
+			return c
+		}
+	}
+	return &call{done: make(chan struct{}, 1)}
+}
+
+func (s *spareCalls) put(c *call) {
+	for i := range s {
+		if s[i].Load() == nil && s[i].CompareAndSwap(nil, c) {
+			return
+		}
+	}
+}
+
+// keepCallBuffer is the longest buffer that is kept with them.
+const keepCallBuffer = 4 << 10
+
+// newCall gives a call that is not started.
 func (p *Peer) newCall(method string, m mode) *call {
-	p.mu.Lock()
-	c := p.freeCall
-	if c != nil {
-		p.freeCall, c.next = c.next, nil
-		p.stats.freeCalls--
-	}
-	p.mu.Unlock()
-	if c == nil {
-		c = &call{done: make(chan struct{}, 1)}
-	}
+	c := p.spare.get()
 	c.exchange = exchange{p: p, own: true}
 	c.method, c.mode = method, m
 	return c
 }
 
-func (c *call) scratch() []byte { return c.buf[:0] }
-
 // release gives back a call that was awaited and settled, and whose answer was read.
 func (c *call) release() {
-	p := c.p
-	buf := c.buf
+	p, buf := c.p, c.buf
 	if cap(buf) > keepCallBuffer {
 		buf = nil
 	}
 	*c = call{done: c.done, buf: buf}
-	p.mu.Lock()
-	if p.stats.freeCalls < keepCalls && !p.over {
-		c.next, p.freeCall = p.freeCall, c
-		p.stats.freeCalls++
-	}
-	p.mu.Unlock()
+	p.spare.put(c)
 }
 
 // Send asks the peer by the method's name and returns at once with a promise; nothing is sent
@@ -93,16 +96,22 @@ func (c *call) begin(ctx context.Context, form wire.Form, args []byte, err error
 		close(c.done)
 		return
 	}
-	c.p.mu.Lock()
-	if err := c.start(ctx, form, args); err != nil {
-		c.p.mu.Unlock()
-		c.err = err
-		close(c.done)
+	start := func(ctx context.Context) {
+		c.p.mu.Lock()
+		defer c.p.mu.Unlock()
+		if err := c.start(ctx, form, args); err != nil {
+			c.err = err
+			close(c.done)
+			return
+		}
+		c.p.kick()
+		c.watch(ctx)
+	}
+	if len(c.p.opt.OnCall) > 0 {
+		c.beginAround(ctx, start)
 		return
 	}
-	c.p.kick()
-	c.watch(ctx)
-	c.p.mu.Unlock()
+	start(ctx)
 }
 
 // watch cancels the call when ctx ends. With p.mu held.
@@ -115,7 +124,6 @@ func (c *call) watch(ctx context.Context) {
 // await starts a call and waits until it is settled.
 func (c *call) await(ctx context.Context, form wire.Form, args []byte) error {
 	p := c.p
-	c.buf = args
 	p.mu.Lock()
 	if err := c.start(ctx, form, args); err != nil {
 		p.mu.Unlock()
@@ -140,7 +148,8 @@ func (c *call) await(ctx context.Context, form wire.Form, args []byte) error {
 // start queues the request. With p.mu held. The error is an [*Error], or nil.
 func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	p := c.p
-	if err := c.admit(len(args)); err != nil {
+	o := outgoingFrom(ctx)
+	if err := c.admit(len(args), o); err != nil {
 		return err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -167,6 +176,9 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 		c.in = newInflow(&c.exchange)
 	}
 	c.args, c.argsForm = args, form
+	if o != nil {
+		c.meta, c.repeat = o.meta, o.repeat
+	}
 	if p.goneAway {
 		c.held = true
 		return nil
@@ -185,7 +197,7 @@ func (c *call) enqueue() {
 	var room [wire.MaxHead + 16 + maxName]byte
 	head := binary.AppendUvarint(room[:0], uint64(c.mode))
 	head = binary.AppendUvarint(head, uint64((left+time.Millisecond-1)/time.Millisecond))
-	head = binary.AppendUvarint(head, 0) // no metadata
+	head = append(binary.AppendUvarint(head, uint64(len(c.meta))), c.meta...)
 	head = binary.AppendUvarint(head, uint64(len(c.method)))
 	head = append(head, c.method...)
 	// Even if the arguments are long, the request goes with the calls: ids must count up on the
@@ -203,12 +215,14 @@ func (c *call) enqueue() {
 }
 
 // admit tells whether a call may be made now.
-func (c *call) admit(args int) error {
+func (c *call) admit(args int, o *outgoing) error {
 	p := c.p
 	limits := &p.remote.Limits
 	switch err := checkName(c.method); {
 	case err != nil:
 		return failure(InvalidArgument, No, "rpc: %w", err)
+	case o != nil && o.err != nil:
+		return failure(InvalidArgument, No, "rpc: %s: not sent: %w", c.method, o.err)
 	case p.over && p.err != nil:
 		return failure(Unavailable, No, "rpc: %s: not sent: the connection is gone: %w", c.method, p.err)
 	case p.over || p.draining:

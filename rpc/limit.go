@@ -119,7 +119,7 @@ func (p *Peer) late(f wire.Frame) error {
 
 // marked takes in that the other side asks for an ack.
 func (p *Peer) marked() error {
-	l := &p.line
+	l := p.line
 	l.ackDue = true
 	if l.received == l.receivedAtMark {
 		return p.inVain(1, "a mark with no bulk before it")

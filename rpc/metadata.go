@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -46,8 +47,8 @@ func with(ctx context.Context, key, value string) context.Context {
 	switch {
 	case !isMetadataKey(key):
 		o.err = fmt.Errorf("metadata key %.40q: it must have 1 to 64 bytes of a-z, 0-9, '.', '_' and '-'", key)
-	case strings.ContainsRune(value, 0):
-		o.err = fmt.Errorf("metadata value of %q: a byte 0 stands in it", key)
+	case !utf8.ValidString(value):
+		o.err = fmt.Errorf("metadata value of %q: it is not UTF-8", key)
 	case len(o.meta) > maxMetadata:
 		o.err = fmt.Errorf("%d bytes of metadata; %d are allowed", len(o.meta), maxMetadata)
 	}

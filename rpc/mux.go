@@ -29,14 +29,21 @@ type Mux struct {
 	rule Rule
 	mu   sync.RWMutex
 	m    map[string]*service
+	keys keys
 }
 
 // service is one method as the serving side knows it.
 type service struct {
 	MethodInfo
-	mode  mode
-	rule  Rule
-	serve func(s *serving) // decodes the arguments, runs the handler, answers
+	mode mode
+	rule Rule
+	keys *keys
+
+	// run reads the arguments and runs the handler; it sets ran in between.
+	run func(ctx context.Context, s *serving) error
+	// result encodes what the handler gave, into b or elsewhere; in form json whatever it is, if
+	// plain.
+	result func(s *serving, b []byte, plain bool) (wire.Form, []byte, error)
 }
 
 // MethodInfo describes a method of a Mux, as "rpc.methods" lists it.
@@ -48,6 +55,7 @@ type MethodInfo struct {
 	Result string `json:"result,omitempty"` // Go type of the result
 	Out    string `json:"out,omitempty"`    // Go type of the items the method yields
 	Pure   bool   `json:"pure,omitempty"`   // safe to repeat
+	Keyed  bool   `json:"keyed,omitempty"`  // safe to repeat with the same key
 }
 
 // mode says which sides of a call stream: bits in the request.
@@ -100,18 +108,18 @@ func Allow(rule Rule) HandleOption {
 	return func(s *service) { s.rule = rule }
 }
 
-// Pure states that a method may be called twice without harm, as reading may.
-func Pure(s *service) { s.Pure = true }
-
 // put adds a service. A bad or taken name is a mistake in the program, so it panics.
 func (m *Mux) put(s *service, options []HandleOption) {
 	if err := checkName(s.Name); err != nil {
 		panic("rpc: " + err.Error())
 	}
-	s.rule = m.rule
+	s.rule, s.keys = m.rule, &m.keys
 	s.Kind = s.mode.String()
 	for _, o := range options {
 		o(s)
+	}
+	if s.Keyed && s.mode != 0 {
+		panic(fmt.Sprintf("rpc: method %q streams: only calls with one answer can be keyed", s.Name))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -186,28 +194,28 @@ func (m *Mux) Func(name string, fn any, options ...HandleOption) {
 	if results == 1 {
 		s.Result = t.Out(0).String()
 	}
-	s.serve = func(s *serving) {
+	s.run = func(ctx context.Context, s *serving) error {
 		in, err := args.decode(s)
 		if err != nil {
-			s.refuse(InvalidArgument, err)
-			return
+			return notRun(InvalidArgument, err)
 		}
 		if takesContext {
-			in = append([]reflect.Value{reflect.ValueOf(context.Context(&s.ctx))}, in...)
+			in = append([]reflect.Value{reflect.ValueOf(ctx)}, in...)
 		}
+		s.ran = true
 		out := f.Call(in)
 		if givesError {
 			if err, _ := reflect.TypeAssert[error](out[len(out)-1]); err != nil {
-				s.fail(err)
-				return
+				return err
 			}
 		}
-		var result any = struct{}{}
+		s.box = struct{}{}
 		if results == 1 {
-			result = out[0].Interface()
+			s.box = out[0].Interface()
 		}
-		s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendAny(b, result, plain) })
+		return nil
 	}
+	s.result = func(s *serving, b []byte, plain bool) (wire.Form, []byte, error) { return appendAny(b, s.box, plain) }
 	m.put(s, options)
 }
 

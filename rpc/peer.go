@@ -39,6 +39,9 @@ type Options struct {
 	// and ends when ctx does; an error ends the peer. What happens to open calls then is told at
 	// [Repeatable].
 	Redial func(ctx context.Context) (wire.Conn, error)
+	// OnCall stands around the calls that the peer makes, OnServe around those it serves, the
+	// first outermost.
+	OnCall, OnServe []Middleware
 	// Agent names the program to the other side. "" means "chum-go".
 	Agent string
 	// Logger gets what the other side is not told: texts of handlers' errors, panics, why a
@@ -99,6 +102,9 @@ type Peer struct {
 	drained chan struct{} // closed when no call is open any more after Shutdown began
 	plain   atomic.Bool   // the other side takes values in form json only, as its hello says
 
+	spare  spareCalls
+	values sync.Map
+
 	life context.Context // ends with the peer
 	die  context.CancelFunc
 
@@ -111,7 +117,6 @@ type Peer struct {
 	calls    map[uint64]*call // our calls that are open
 	streams  int              // those among them that stream
 	lastCall uint64
-	freeCall *call // settled calls to use again, linked
 
 	servings   map[uint64]*serving // the other side's calls that are open
 	lastServed uint64
@@ -151,8 +156,6 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		patience: patience{left: patienceMost},
 	}
 	p.account.budget = p.opt.Budget
-	p.health.begin(p)
-	go p.readLoop()
 	p.life, p.die = context.WithCancel(context.Background())
 	p.mu.Lock()
 	p.health.begin(p)
@@ -187,6 +190,16 @@ func (p *Peer) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
+}
+
+// SetValue keeps a value of the program's along with the peer, under a key of a type of its
+// own, as with context.WithValue: who has logged in on it, say. Handlers reach it by [PeerFrom].
+func (p *Peer) SetValue(key, value any) { p.values.Store(key, value) }
+
+// Value gives what SetValue kept under the key; nil if there is nothing.
+func (p *Peer) Value(key any) any {
+	v, _ := p.values.Load(key)
+	return v
 }
 
 // Agent tells the name the other side gave in its hello; "" before that.

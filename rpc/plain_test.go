@@ -76,7 +76,7 @@ func TestPlain(t *testing.T) {
 		Method[put, struct{}]("d").Go(ctx, r.peer, put{"k", []byte("\x00\xff")})
 		want := []string{`["x","AP8="]`, `["AP8="]`, `["AP8="]`, `{"name":"k","data":"AP8="}`}
 		for i, f := range r.got(wire.Request) {
-			if _, _, _, args, err := splitRequest(f.Payload); err != nil || f.Form != wire.JSON || string(args) != want[i] {
+			if _, _, _, _, args, err := splitRequest(f.Payload); err != nil || f.Form != wire.JSON || string(args) != want[i] {
 				t.Errorf("call %d has %s %q, want %q", f.ID, f.Form, args, want[i])
 			}
 		}

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -143,7 +144,7 @@ func (p *Peer) request(f wire.Frame) error {
 		return fmt.Errorf("request %d comes after request %d: ids count up", f.ID, p.lastServed)
 	}
 	p.lastServed = f.ID
-	m, left, method, rest, err := splitRequest(f.Payload)
+	m, left, meta, method, rest, err := splitRequest(f.Payload)
 	if err != nil {
 		return fmt.Errorf("request %d: %w", f.ID, err)
 	}
@@ -152,6 +153,9 @@ func (p *Peer) request(f wire.Frame) error {
 	s.ctx.s = s
 	if left > 0 {
 		s.ctx.deadline = p.health.start.Add(p.heard + left)
+	}
+	if len(meta) > 0 {
+		s.meta = bytes.Clone(meta)
 	}
 	if e := p.admit(s, method); e != nil {
 		return p.refused(s, e)
@@ -183,30 +187,33 @@ func (p *Peer) request(f wire.Frame) error {
 }
 
 // splitRequest reads what stands before the arguments.
-func splitRequest(b []byte) (m mode, left time.Duration, method, rest []byte, err error) {
+func splitRequest(b []byte) (m mode, left time.Duration, meta, method, rest []byte, err error) {
 	var n [4]uint64 // mode, time left, length of the metadata, length of the method
 	for i := range n {
 		if n[i], b, err = wire.Uvarint(b); err != nil {
-			return 0, 0, nil, nil, err
+			return 0, 0, nil, nil, nil, err
 		}
-		if i == 2 { // metadata: none is defined yet, so it is passed over
+		if i == 2 {
 			if n[i] > uint64(len(b)) {
-				return 0, 0, nil, nil, fmt.Errorf("metadata of %d bytes in %d", n[i], len(b))
+				return 0, 0, nil, nil, nil, fmt.Errorf("metadata of %d bytes in %d", n[i], len(b))
 			}
-			b = b[n[i]:]
+			meta, b = b[:n[i]], b[n[i]:]
+			if err := checkMetadata(meta); err != nil {
+				return 0, 0, nil, nil, nil, err
+			}
 		}
 	}
 	switch {
 	case n[0] > uint64(feeds|takes):
-		return 0, 0, nil, nil, fmt.Errorf("unknown mode %d", n[0])
+		return 0, 0, nil, nil, nil, fmt.Errorf("unknown mode %d", n[0])
 	case n[3] > maxName || n[3] > uint64(len(b)):
-		return 0, 0, nil, nil, fmt.Errorf("method name of %d bytes; %d are allowed", n[3], maxName)
+		return 0, 0, nil, nil, nil, fmt.Errorf("method name of %d bytes; %d are allowed", n[3], maxName)
 	}
 	const longest = 365 * 24 * time.Hour // more than that is no deadline
 	if n[1] < uint64(longest/time.Millisecond) {
 		left = time.Duration(n[1]) * time.Millisecond
 	}
-	return mode(n[0]), left, b[:n[3]], b[n[3]:], nil
+	return mode(n[0]), left, meta, b[:n[3]], b[n[3]:], nil
 }
 
 // admit finds the service for a call, or says why it is not taken.
@@ -219,6 +226,8 @@ func (p *Peer) admit(s *serving, method []byte) *Error {
 		return failure(Unimplemented, No, "no method %q here", method)
 	case s.service.mode != s.mode:
 		return failure(InvalidArgument, No, "%s is a %s, it was called as a %s", method, s.service.mode, s.mode)
+	case len(s.meta) > 0 && !s.repeatable():
+		return failure(FailedPrecondition, No, "%s is not declared safe to repeat here in the way the caller says", method)
 	case p.running >= p.opt.MaxCalls:
 		return failure(ResourceExhausted, No, "%d calls are open, no more are taken at once", p.running)
 	case s.mode != 0 && p.streaming >= p.opt.MaxStreams:

@@ -46,6 +46,7 @@ func (p *Peer) interrupt(l *line, lost *Error) bool {
 	p.line = &line{}
 	p.remote, p.helloSeen, p.goneAway = hello{}, false, false
 	p.lastServed, p.strikes = 0, 0
+	p.patience = patience{left: patienceMost, at: p.health.now()}
 	p.health.interrupted()
 	for _, id := range slices.Sorted(maps.Keys(p.calls)) { // ids count up
 		c := p.calls[id]

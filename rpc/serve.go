@@ -23,6 +23,10 @@ type serving struct {
 	longArg int     // bytes of args that are accounted in Peer.assembling
 	drawn   int     // and in Peer.account
 	answer  int     // bytes of a long answer, accounted in Peer.answering and Peer.account
+	meta    []byte
+	key     string // of a keyed call
+	ran     bool   // the handler was called
+	box     any    // what the service keeps between run and result
 	ctx     handlerContext
 	began   time.Duration // when the request came, on the peer's clock
 	open    bool          // in Peer.servings
@@ -42,22 +46,59 @@ func (s *serving) freeArgs() {
 	s.args = nil
 }
 
-// do runs the handler, on a worker.
+// do runs the handler and answers, on a worker.
 func (s *serving) do() {
-	p, ran := s.p, No
+	defer s.finished()
 	defer func() {
 		if r := recover(); r != nil {
-			p.opt.Logger.Error("rpc: handler panicked", "method", s.service.Name, "panic", r, "stack", string(debug.Stack()))
-			s.answerError(&Error{Code: Internal, Message: "the handler panicked", Executed: ran})
+			s.panicked(r)
 		}
-		s.finished()
 	}()
-	if err := s.service.rule(&s.ctx, s.service.Name, p); err != nil {
-		s.refuse(PermissionDenied, err)
+	if s.key != "" {
+		s.doKeyed()
 		return
 	}
-	ran = Yes
-	s.service.serve(s)
+	if err := s.handle(); err != nil {
+		s.fail(err)
+		return
+	}
+	s.reply()
+}
+
+// handle runs the handler if the rule lets it, with the middlewares around.
+func (s *serving) handle() error {
+	chain := s.p.opt.OnServe
+	if len(chain) == 0 {
+		return s.handleIn(&s.ctx)
+	}
+	err := around(chain, &s.ctx, CallInfo{s.service.Name, s.service.Kind, s.p}, s.handleIn)
+	if err == nil && !s.ran {
+		err = Errorf(Internal, "a middleware did not go on with the call")
+	}
+	return err
+}
+
+func (s *serving) handleIn(ctx context.Context) error {
+	if s.ran {
+		return Errorf(Internal, "a middleware went on twice with a call that it serves")
+	}
+	if err := s.service.rule(ctx, s.service.Name, s.p); err != nil {
+		return notRun(PermissionDenied, err)
+	}
+	return s.service.run(ctx, s)
+}
+
+func (s *serving) panicked(why any) {
+	s.p.opt.Logger.Error("rpc: handler panicked", "method", s.service.Name, "panic", why, "stack", string(debug.Stack()))
+	s.answerError(&Error{Code: Internal, Message: "the handler panicked", Executed: s.executed()})
+}
+
+// executed tells whether the handler was called.
+func (s *serving) executed() Executed {
+	if s.ran {
+		return Yes
+	}
+	return No
 }
 
 // finished gives the handler's slot back.
@@ -123,21 +164,26 @@ func (p *Peer) abandon(s *serving, why error) {
 // replyBuffers hold results while they are encoded.
 var replyBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// reply sends the result that encode appends.
-func (s *serving) reply(encode encoder) {
+// reply sends what the handler gave.
+func (s *serving) reply() {
 	buf := replyBuffers.Get().(*[]byte)
-	form, b, err := encode((*buf)[:0], s.p.plain.Load())
+	form, b, err := s.service.result(s, (*buf)[:0], s.p.plain.Load())
 	if err != nil {
-		s.answerError(failure(Internal, Yes, "the result cannot be sent: it cannot be written as JSON"))
-		s.p.opt.Logger.Error("rpc: result cannot be encoded", "method", s.service.Name, "error", err)
-	} else if s.result(form, b) {
-		*buf = b
-	} else {
+		s.answerError(s.unencodable(err))
+	} else if free := s.result(form, b); form != wire.Bytes { // else it is the handler's, not ours
 		*buf = nil // a long value is read while it is sent
+		if free {
+			*buf = b
+		}
 	}
 	if cap(*buf) <= 64<<10 {
 		replyBuffers.Put(buf)
 	}
+}
+
+func (s *serving) unencodable(err error) *Error {
+	s.p.opt.Logger.Error("rpc: result cannot be encoded", "method", s.service.Name, "error", err)
+	return failure(Internal, Yes, "the result cannot be sent: it cannot be written as JSON")
 }
 
 // result queues the result, behind the stream if there is one. It reports whether b is the
@@ -191,33 +237,38 @@ func (s *serving) writeOut() {
 	s.p.write(mine, once)
 }
 
-// fail answers with a handler's error.
+// fail answers with an error of the handler, or of what came before it.
 func (s *serving) fail(err error) {
-	var e *Error
+	e := &Error{Executed: s.executed()}
+	var known *Error
 	switch {
-	case errors.As(err, &e):
-		e = &Error{Code: e.Code, Message: e.Message, Data: e.Data, Executed: Yes}
+	case errors.As(err, &known):
+		e.Code, e.Message, e.Data = known.Code, known.Message, known.Data
 	case errors.Is(err, context.Canceled):
-		e = &Error{Code: Cancelled, Message: "the handler was cancelled", Executed: Yes}
+		e.Code, e.Message = Cancelled, "the handler was cancelled"
 	case errors.Is(err, context.DeadlineExceeded):
-		e = &Error{Code: DeadlineExceeded, Message: "the handler's time was over", Executed: Yes}
+		e.Code, e.Message = DeadlineExceeded, "the handler's time was over"
+	case !s.awaited():
+		return // most likely it failed because nobody waits for an answer
 	default:
 		s.p.opt.Logger.Error("rpc: handler failed", "method", s.service.Name, "error", err)
-		e = &Error{Code: Internal, Message: "the handler failed; its log says why", Executed: Yes}
+		e.Code, e.Message = Internal, "the handler failed; its log says why"
 	}
 	s.answerError(e)
 }
 
-// refuse answers that the handler was not run.
-func (s *serving) refuse(code Code, err error) {
-	var e *Error
-	if errors.As(err, &e) {
-		e = &Error{Code: e.Code, Message: e.Message, Data: e.Data}
-	} else {
-		e = &Error{Code: code, Message: err.Error()}
+func (s *serving) awaited() bool {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return s.open
+}
+
+// notRun makes the error for a call whose handler is not run.
+func notRun(code Code, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
 	}
-	e.Executed = No
-	s.answerError(e)
+	return &Error{Code: code, Message: err.Error()}
 }
 
 // answerError queues an error, behind the items of the stream if there are some.
@@ -321,6 +372,9 @@ type handlerContext struct {
 // peerKey finds the caller's peer in a handler's context.
 type peerKey struct{}
 
+// servingKey finds the call itself.
+type servingKey struct{}
+
 // PeerFrom returns the peer that made the call which a handler's context belongs to, for
 // calling back or telling who asks. It is nil in any other context.
 func PeerFrom(ctx context.Context) *Peer {
@@ -331,8 +385,11 @@ func PeerFrom(ctx context.Context) *Peer {
 func (c *handlerContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
 func (c *handlerContext) Value(key any) any {
-	if key == (peerKey{}) {
+	switch key {
+	case peerKey{}:
 		return c.s.p
+	case servingKey{}:
+		return c.s
 	}
 	return nil
 }

@@ -168,7 +168,8 @@ func TestSpecNumbers(t *testing.T) {
 	check("limit", 1, map[string]uint64{
 		"frame payload": wire.MaxFrame, "message": wire.MaxMessage, "id": wire.MaxID, "frame head": wire.MaxHead,
 		"method name": maxName, "JSON levels": maxDepth, "credit": maxCredit, "cost of an item beside its bytes": itemCost,
-		"strikes": maxStrikes, "calls": uint64(options.MaxCalls), "streams": uint64(options.MaxStreams),
+		"metadata": maxMetadata,
+		"strikes":  maxStrikes, "calls": uint64(options.MaxCalls), "streams": uint64(options.MaxStreams),
 		"value": uint64(options.MaxValue), "window": firstWindow, "long values at once": uint64(options.MaxAssembly),
 		"error message": maxMessage,
 		"patience":      patienceMost, "patience a second": patiencePerSecond, "patience an answer": patiencePerAnswer,

@@ -17,8 +17,6 @@ type Stats struct {
 	Late      uint64        `json:"late"`      // frames for calls that had ended: dropped
 	Strikes   uint64        `json:"strikes"`   // frames that made no sense
 	InVain    uint64        `json:"inVain"`    // frames that cost time and brought nothing, see spec/README.md, section 12
-
-	freeCalls int // length of Peer.freeCall
 }
 
 // CallStats counts the calls of one side.
@@ -40,7 +38,6 @@ func (p *Peer) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.freeCalls = 0
 	s.Out.Open = len(p.calls)
 	s.In.Open = p.running
 	s.RoundTrip = p.health.roundTrip

@@ -36,9 +36,10 @@ func (m Source[A, Out]) Handle(mux *Mux, fn func(context.Context, A) iter.Seq2[O
 	mux.put(&service{
 		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Out: typeOf[Out]()},
 		mode:       takes,
-		serve: serveArgs(func(s *serving, a A) {
-			s.sendAll(sending(fn(&s.ctx, a)))
+		run: withArgs(func(ctx context.Context, s *serving, a A) error {
+			return s.sendAll(ctx, sending(fn(ctx, a)))
 		}),
+		result: nothing,
 	}, options)
 }
 
@@ -57,8 +58,7 @@ func (m Sink[A, In, R]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In,
 	if c.err != nil {
 		return r, c.err
 	}
-	err = decodeResult(c, &r)
-	return r, err
+	return decodeResult[R](c)
 }
 
 // Handle puts the method on a Mux. The handler ranges over in once; what it leaves is
@@ -67,14 +67,12 @@ func (m Sink[A, In, R]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[I
 	mux.put(&service{
 		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Result: typeOf[R]()},
 		mode:       feeds,
-		serve: serveArgs(func(s *serving, a A) {
-			r, err := fn(&s.ctx, a, receiving[In](s.in))
-			if err != nil {
-				s.fail(err)
-				return
-			}
-			s.reply(func(b []byte, plain bool) (wire.Form, []byte, error) { return appendValue(b, &r, plain) })
+		run: withArgs(func(ctx context.Context, s *serving, a A) error {
+			r, err := fn(ctx, a, receiving[In](s.in))
+			s.box = &r
+			return err
 		}),
+		result: boxed[R],
 	}, options)
 }
 
@@ -94,24 +92,33 @@ func (m Duplex[A, In, Out]) Handle(mux *Mux, fn func(context.Context, A, iter.Se
 	mux.put(&service{
 		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Out: typeOf[Out]()},
 		mode:       takes | feeds,
-		serve: serveArgs(func(s *serving, a A) {
-			s.sendAll(sending(fn(&s.ctx, a, receiving[In](s.in))))
+		run: withArgs(func(ctx context.Context, s *serving, a A) error {
+			return s.sendAll(ctx, sending(fn(ctx, a, receiving[In](s.in))))
 		}),
+		result: nothing,
 	}, options)
 }
 
-// serveArgs reads a call's argument and hands it on.
-func serveArgs[A any](fn func(*serving, A)) func(*serving) {
-	return func(s *serving) {
+// withArgs reads a call's argument and hands it on.
+func withArgs[A any](fn func(context.Context, *serving, A) error) func(context.Context, *serving) error {
+	return func(ctx context.Context, s *serving) error {
 		var a A
 		if err := decodeParams(s.form, s.args, &a); err != nil {
-			s.refuse(InvalidArgument, err)
-			return
+			return notRun(InvalidArgument, err)
 		}
 		s.freeArgs()
-		fn(s, a)
+		s.ran = true
+		return fn(ctx, s, a)
 	}
 }
+
+// boxed is the result of a service that left it in the call's box, nothing that of one whose
+// stream says it all.
+func boxed[R any](s *serving, b []byte, plain bool) (wire.Form, []byte, error) {
+	return encodeValue(b, s.box.(*R), plain)
+}
+
+func nothing(_ *serving, b []byte, _ bool) (wire.Form, []byte, error) { return wire.JSON, b, nil }
 
 // encoded is a stream of items on their way out: an encoder for the next one, or an error.
 type encoded iter.Seq2[encoder, error]
@@ -156,23 +163,16 @@ func (x *exchange) sendStream(ctx context.Context, items encoded) (from bool, er
 	return false, x.sendEnd()
 }
 
-// sendAll answers with a stream.
-func (s *serving) sendAll(items encoded) {
-	from, err := s.sendStream(&s.ctx, items)
-	switch {
-	case from:
-		s.fail(err)
-	case err != nil:
-		s.answerError(restate(err, Yes)) // the call has ended, unless an item was too long
-	default:
-		s.result(wire.JSON, nil)
-	}
+// sendAll sends a handler's stream.
+func (s *serving) sendAll(ctx context.Context, items encoded) error {
+	_, err := s.sendStream(ctx, items)
+	return err
 }
 
 // open starts a call that streams.
 func open[A any](ctx context.Context, p *Peer, method string, m mode, a *A) (*call, error) {
 	c := p.newCall(method, m)
-	form, args, err := appendParams(nil, a, p.plain.Load())
+	form, args, err := encodeParams(c, *a)
 	c.begin(ctx, form, args, err)
 	if c.id == 0 { // it was not started; one that has ended since may have items to be read
 		return nil, c.err
