@@ -31,7 +31,7 @@ func (c *Client) Get(ctx context.Context, h object.Hash) ([]byte, error) {
 	if h.IsZero() {
 		return nil, fmt.Errorf("%w: the zero hash names no object", object.ErrNotFound)
 	}
-	data, err := GetObject.Call(ctx, c.peer, h)
+	data, err := GetObject.Call(rpc.Repeatable(ctx), c.peer, h)
 	if err == nil && object.Sum(data) != h {
 		err = wrong("the bytes that came are not those of the object")
 	}
@@ -46,7 +46,7 @@ func (c *Client) Has(ctx context.Context, hs ...object.Hash) ([]bool, error) {
 	here := make([]bool, 0, len(hs))
 	for len(hs) > 0 {
 		n := min(len(hs), maxHashes)
-		part, err := HasObjects.Call(ctx, c.peer, hs[:n])
+		part, err := HasObjects.Call(rpc.Repeatable(ctx), c.peer, hs[:n])
 		if err == nil && len(part) != n {
 			err = wrong("%d hashes were asked for, %d answers came", n, len(part))
 		}
@@ -63,7 +63,7 @@ func (c *Client) Put(ctx context.Context, objects ...[]byte) ([]object.Hash, err
 	hashes := make([]object.Hash, 0, len(objects))
 	var b Batch
 	send := func() error {
-		got, err := PutObjects.Call(ctx, c.peer, b)
+		got, err := PutObjects.Call(rpc.Repeatable(ctx), c.peer, b)
 		if err != nil {
 			return fromWire("storing objects", err)
 		}
@@ -104,7 +104,7 @@ func (c *Client) Ref(ctx context.Context, name string) (object.Ref, error) {
 	if err := object.CheckName(name); err != nil {
 		return object.Ref{}, err
 	}
-	ref, err := GetRef.Call(ctx, c.peer, name)
+	ref, err := GetRef.Call(rpc.Repeatable(ctx), c.peer, name)
 	if err == nil && ref.Name != name {
 		err = wrong("the ref that came is named %q", ref.Name)
 	}
@@ -140,7 +140,7 @@ func (c *Client) SetRef(ctx context.Context, ref object.Ref) error {
 	if err := ref.Validate(); err != nil {
 		return err
 	}
-	_, err := SetRef.Call(ctx, c.peer, ref)
+	_, err := SetRef.Call(rpc.Repeatable(ctx), c.peer, ref)
 	return fromWire("setting ref "+ref.Name, err)
 }
 
@@ -166,6 +166,6 @@ func (c *Client) PutClosure(ctx context.Context, ref object.Ref, in iter.Seq2[Ba
 
 // Status asks the other side how it is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	s, err := GetStatus.Call(ctx, c.peer, struct{}{})
+	s, err := GetStatus.Call(rpc.Repeatable(ctx), c.peer, struct{}{})
 	return s, fromWire("status", err)
 }

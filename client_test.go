@@ -89,12 +89,12 @@ func TestBlob(t *testing.T) {
 // A liar answers every request with something that cannot be true.
 func liar() *rpc.Mux {
 	mux := rpc.NewMux(rpc.Public)
-	chum.GetObject.Handle(mux, func(context.Context, object.Hash) ([]byte, error) { return []byte("something else"), nil })
-	chum.HasObjects.Handle(mux, func(context.Context, []object.Hash) ([]bool, error) { return []bool{true, true}, nil })
+	chum.GetObject.Handle(mux, func(context.Context, object.Hash) ([]byte, error) { return []byte("something else"), nil }, rpc.Pure)
+	chum.HasObjects.Handle(mux, func(context.Context, []object.Hash) ([]bool, error) { return []bool{true, true}, nil }, rpc.Pure)
 	chum.PutObjects.Handle(mux, func(_ context.Context, b chum.Batch) ([]object.Hash, error) {
 		return make([]object.Hash, len(b.Sizes)), nil
-	})
-	chum.GetRef.Handle(mux, func(context.Context, string) (object.Ref, error) { return someRef("other"), nil })
+	}, rpc.Pure)
+	chum.GetRef.Handle(mux, func(context.Context, string) (object.Ref, error) { return someRef("other"), nil }, rpc.Pure)
 	chum.ListRefs.Handle(mux, func(context.Context, struct{}) iter.Seq2[object.Ref, error] {
 		return func(yield func(object.Ref, error) bool) {
 			_ = yield(someRef("b"), nil) && yield(someRef("a"), nil)

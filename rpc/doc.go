@@ -14,6 +14,12 @@
 // ran. Cancelling the caller's context cancels the handler's; the deadline travels with the
 // call. Streams are slowed to the pace of their reader and never hold up a call beside them.
 //
+// What does not belong to the arguments travels as metadata ([WithMetadata]), and a
+// [Middleware] stands around the calls of either side: tracing, counting, refusing.
+//
+// With Options.Redial a peer outlives its connection: methods declared [Pure] or [Keyed] are
+// called again over the next one, see [Repeatable] and [WithKey].
+//
 // # How it works
 //
 // One goroutine per peer reads, and runs nothing but this package's own code (receive.go).

@@ -47,6 +47,57 @@ func ExamplePeer() {
 	// bob talks to ann
 }
 
+// A middleware is the same on both sides: here it carries the context of a trace from the
+// caller to the handler.
+func ExampleMiddleware() {
+	type traceKey struct{}
+	trace := func(ctx context.Context, call rpc.CallInfo, next func(context.Context) error) error {
+		if id, ok := ctx.Value(traceKey{}).(string); ok { // the caller's side
+			return next(rpc.WithMetadata(ctx, "traceparent", id))
+		}
+		fmt.Println(call.Kind, call.Method, "in trace", rpc.Metadata(ctx, "traceparent"))
+		return next(ctx)
+	}
+	mux := rpc.NewMux(rpc.Public)
+	mux.Func("add", func(a, b int) int { return a + b })
+
+	connA, connB := wire.Pipe()
+	server := rpc.NewPeer(connA, mux, &rpc.Options{OnServe: []rpc.Middleware{trace}})
+	client := rpc.NewPeer(connB, nil, &rpc.Options{OnCall: []rpc.Middleware{trace}})
+	defer server.Close()
+	defer client.Close()
+
+	var sum int
+	ctx := context.WithValue(context.Background(), traceKey{}, "00-4bf92f35-00f067aa-01")
+	err := client.Send(ctx, "add", 2, 3).Await(&sum)
+	fmt.Println(sum, err)
+	// Output:
+	// call add in trace 00-4bf92f35-00f067aa-01
+	// 5 <nil>
+}
+
+const Order rpc.Method[string, int] = "order"
+
+// Made twice with one key, a call is executed once: after a lost connection or a restart the
+// program asks again and gets the answer it missed.
+func ExampleWithKey() {
+	mux, orders := rpc.NewMux(rpc.Public), 0
+	Order.Handle(mux, func(ctx context.Context, what string) (int, error) {
+		orders++ // with a database: in one transaction with rpc.Key(ctx)
+		return orders, nil
+	}, rpc.Keyed)
+	client, server := connect(nil, mux)
+	defer client.Close()
+	defer server.Close()
+
+	ctx := rpc.WithKey(context.Background(), "of-crypto/rand.Text")
+	first, _ := Order.Call(ctx, client, "tea")
+	again, _ := Order.Call(ctx, client, "tea")
+	_, err := Order.Call(ctx, client, "coffee")
+	fmt.Println(first, again, err)
+	// Output: 1 1 this key was used with other arguments (invalid_argument)
+}
+
 // Division is declared once; caller and server cannot disagree about its types.
 type Division struct{ A, B int }
 

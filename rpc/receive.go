@@ -227,7 +227,7 @@ func (p *Peer) admit(s *serving, method []byte) *Error {
 	case s.service.mode != s.mode:
 		return failure(InvalidArgument, No, "%s is a %s, it was called as a %s", method, s.service.mode, s.mode)
 	case len(s.meta) > 0 && !s.repeatable():
-		return failure(FailedPrecondition, No, "%s is not declared safe to repeat here in the way the caller says", method)
+		return failure(FailedPrecondition, No, "%s is not declared pure or keyed here, as the caller takes it to be", method)
 	case p.running >= p.opt.MaxCalls:
 		return failure(ResourceExhausted, No, "%d calls are open, no more are taken at once", p.running)
 	case s.mode != 0 && p.streaming >= p.opt.MaxStreams:
