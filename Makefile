@@ -80,7 +80,7 @@ soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in anot
 
 .PHONY: bench
 bench: ## Measure chum beside other libraries, 25 minutes (BENCH=-short: three, nothing is kept)
-	cd bench && $(GO) run . $(BENCH)
+	cd bench && $(GO) run . -readme ../README.md -chart ../doc/bench.svg $(BENCH)
 
 .PHONY: bench-code
 bench-code: $(TOOLS) ## Run the benchmarks that stand beside the code COUNT times, 6 unless said otherwise, and sum them up

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -201,45 +199,6 @@ func TestMedian(t *testing.T) {
 		if got := quantile(sorted, q); got != want {
 			t.Errorf("quantile %v is %v, want %v", q, got, want)
 		}
-	}
-}
-
-func TestWriteTable(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "README.md")
-	write := func(s string) {
-		if err := os.WriteFile(file, []byte(s), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("no markers\n")
-	if err := writeTable(file, nil); err == nil {
-		t.Error("a file without markers was taken")
-	}
-	write("before\n" + tableBegin + "\nold\n" + tableEnd + "\nafter\n")
-	results := []result{{Scenario: "idle", Machine: "two cores, load before 1", Cases: []caseResult{{
-		Name: "connections", Systems: []systemResult{{Name: "chum", Samples: []metrics{{"server kB each": 20}}}},
-	}}}}
-	var first []byte
-	for range 2 { // the second time changes nothing
-		if err := writeTable(file, results); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if first != nil && !bytes.Equal(got, first) {
-			t.Errorf("written twice:\n%s", got)
-		}
-		first = got
-	}
-	got := string(first)
-	if !strings.HasPrefix(got, "before\n") || !strings.HasSuffix(got, "\nafter\n") || strings.Contains(got, "old") {
-		t.Errorf("what stands around the table has changed:\n%s", got)
-	}
-	row := "| connections | at most 40.0 server kB each: reached | at most 16.0 server kB each: **missed** | 20.0 |"
-	if !strings.Contains(got, row) {
-		t.Errorf("no row %q in\n%s", row, got)
 	}
 }
 

@@ -5,7 +5,7 @@
 //	go run .                 all scenarios, about 25 minutes; results go to results/
 //	go run . -short          about three minutes; nothing is written
 //	go run . -only calls     one scenario, or several with commas
-//	go run . -table          only generate the table of results/README.md again
+//	go run . -table          only generate the tables, and the chart, again
 //
 // Exit code 1 says that it could not measure, 2 that a flag is wrong; goals that
 // are missed are shown, and with -must end in exit code 3.
@@ -51,7 +51,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		conns   = flags.Int("conns", 0, "idle connections (0: 1,000)")
 		out     = flags.String("out", "results", "directory for the results, one .txt and one .json a scenario; empty: none")
 		file    = flags.String("json", "", "file for all results of this run as one JSON array")
-		readme  = flags.String("readme", "", "file whose table is generated, beside the README.md in -out")
+		readme  = flags.String("readme", "", "file that has the short table; the full one is in the README.md in -out")
+		picture = flags.String("chart", "", "SVG file for the chart")
 		profile = flags.String("profile", "", "directory for CPU and allocation profiles of each process in the first round")
 		again   = flags.Bool("table", false, "measure nothing, generate the tables from the results in -out")
 		must    = flags.Bool("must", false, "exit with 3 if a goal of the first column is missed")
@@ -94,6 +95,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "\n%v\n", err)
 		return 1
 	}
+	if *profile != "" {
+		if err := os.MkdirAll(*profile, 0o755); err != nil {
+			return fail(err)
+		}
+	}
 	if !*again {
 		on, busy := machine()
 		if busy {
@@ -134,10 +140,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = errNoResults
 		}
 		if err == nil {
-			err = writeTable(filepath.Join(*out, "README.md"), saved)
+			err = writeBetween(filepath.Join(*out, "README.md"), fullTable(saved))
 		}
 		if err == nil && *readme != "" {
-			err = writeTable(*readme, saved)
+			err = writeBetween(*readme, shortTable(saved))
+		}
+		if err == nil && *picture != "" {
+			err = writeChart(*picture, saved)
 		}
 		if err != nil {
 			return fail(err)
