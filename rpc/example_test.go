@@ -340,3 +340,33 @@ func ExampleAllow() {
 	// <nil>
 	// 42 <nil>
 }
+
+// A server may demand a login: until a handler admits the peer, it may do little else.
+func ExamplePeer_Admit() {
+	mux := rpc.NewMux(rpc.Public)
+	mux.Func("login", func(ctx context.Context, word string) bool {
+		if word != "sesame" {
+			return false
+		}
+		rpc.PeerFrom(ctx).Admit()
+		return true
+	})
+	mux.Func("secret", func() int { return 42 })
+	connA, connB := wire.Pipe()
+	client, server := rpc.NewPeer(connA, nil, nil), rpc.NewPeer(connB, mux, &rpc.Options{Login: []string{"login"}})
+	defer client.Close()
+	defer server.Close()
+
+	ctx := context.Background()
+	var n int
+	var ok bool
+	fmt.Println(client.Send(ctx, "secret").Await(&n))
+	err := client.Send(ctx, "login", "sesame").Await(&ok)
+	fmt.Println(ok, err)
+	err = client.Send(ctx, "secret").Await(&n)
+	fmt.Println(n, err)
+	// Output:
+	// log in first: [login] (unauthenticated)
+	// true <nil>
+	// 42 <nil>
+}

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -26,6 +27,8 @@ func (x *exchange) flow() *outflow {
 		x.out = &outflow{x: x, credit: int64(x.p.remote.Limits.Window), wake: make(chan struct{}, 1)}
 		if x.ended {
 			x.out.finish(x.why)
+		} else {
+			x.p.watchIdle()
 		}
 	}
 	return x.out
@@ -59,6 +62,8 @@ type assembly struct {
 	frame wire.Frame // the frame that began it
 	buf   []byte
 	total int
+	seen  int           // how much there was of it, see stalled
+	since time.Duration // when that changed, on the peer's clock
 }
 
 // refusedError says that a long value is not taken; the connection goes on.
@@ -84,7 +89,8 @@ func (x *exchange) beginLong(f wire.Frame, payload []byte) (whole bool, err erro
 	}
 	p.assembling += int(total)
 	f.Payload = nil
-	x.long = &assembly{frame: f, total: int(total)}
+	x.long = &assembly{frame: f, total: int(total), since: p.heard}
+	p.watchIdle()
 	if whole, err = x.addLong(first); err != nil {
 		x.dropLong()
 	}

@@ -43,6 +43,10 @@ type health struct {
 	writeBy   time.Duration // when a write has taken too long; 0: none is under way
 	ackBy     time.Duration // when to give up waiting for an ack; 0: no mark is out
 	roundTrip time.Duration
+
+	loginBy   time.Duration // when a stranger's time is over; 0: it is none, or its handler runs
+	loginLeft time.Duration // what was left when that began
+	sweepAt   time.Duration // when to look for idle streams; 0: there are none
 }
 
 func (h *health) now() time.Duration { return time.Since(h.start) }
@@ -52,6 +56,10 @@ func (h *health) begin(p *Peer) {
 	h.start = time.Now()
 	h.greetBy = helloTime
 	h.tickAt = h.greetBy
+	if p.stranger {
+		h.loginBy = strangerTime
+		h.tickAt = h.loginBy
+	}
 	h.timer = time.AfterFunc(h.tickAt, p.tick)
 }
 
@@ -146,6 +154,12 @@ func (p *Peer) tick() {
 			return
 		}
 	}
+	if h.loginBy > 0 && now >= h.loginBy {
+		p.mu.Unlock()
+		p.turnAway()
+		return
+	}
+	p.sweep(now)
 	next := now + time.Hour
 	due := func(t time.Duration) {
 		if t > 0 {
@@ -163,6 +177,8 @@ func (p *Peer) tick() {
 		due(now + idleWorkers)
 	}
 	due(h.greetBy)
+	due(h.loginBy)
+	due(h.sweepAt)
 	due(h.writeBy)
 	due(h.ackBy)
 	due(h.pongBy)

@@ -20,6 +20,16 @@ type Options struct {
 	// KeepAlive is the time between two pings; a peer from which nothing comes for 10 s after
 	// one is given up. 0 means 15 s, a negative value no pings.
 	KeepAlive time.Duration
+	// IdleStream is how long a stream or a long value may stand still while the other side owes
+	// something: the rest of a value that it announced, or credit for items that it has not read.
+	// A stream whose writer has nothing to say may rest for ever. 0 means 5 minutes, a negative
+	// value no limit.
+	IdleStream time.Duration
+	// Login, if not empty, names the methods that the other side may call before [Peer.Admit]
+	// is called for it: one at a time, no streams, with 16 KiB of messages in all and within 5 s,
+	// the time of their handlers not counted. Others are refused as Unauthenticated. Calls made
+	// here are not affected.
+	Login []string
 	// MaxCalls is how many calls of the other side may be open at once. 0 means 1,024.
 	MaxCalls int
 	// MaxStreams is how many of them may be streams. 0 means 256.
@@ -78,6 +88,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.KeepAlive == 0 {
 		d.KeepAlive = 15 * time.Second
+	}
+	if d.IdleStream == 0 {
+		d.IdleStream = 5 * time.Minute
 	}
 	if d.Agent == "" {
 		d.Agent = "chum-go"
@@ -138,6 +151,7 @@ type Peer struct {
 	patience  patience
 	heard     time.Duration // when the last message came, on the peer's clock
 	helloSeen bool
+	stranger  bool // it has to log in, see Options.Login
 }
 
 // NewPeer makes a peer on a connection, which it then owns, and starts to serve the other
@@ -156,6 +170,7 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		patience: patience{left: patienceMost},
 	}
 	p.account.budget = p.opt.Budget
+	p.stranger = len(p.opt.Login) > 0
 	p.life, p.die = context.WithCancel(context.Background())
 	p.mu.Lock()
 	p.health.begin(p)

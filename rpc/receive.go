@@ -22,8 +22,11 @@ func (p *Peer) receive(msg []byte) error {
 	p.health.heard()
 	p.heard = p.health.now()
 	p.patience.refill(p.heard)
+	tooMuch := p.tooMuch()
 	p.mu.Unlock()
 	switch {
+	case tooMuch != nil:
+		return tooMuch
 	case len(msg) == 0:
 		return fmt.Errorf("%w: an empty message", wire.ErrFrame)
 	case len(msg) > wire.MaxMessage:
@@ -218,6 +221,11 @@ func splitRequest(b []byte) (m mode, left time.Duration, meta, method, rest []by
 
 // admit finds the service for a call, or says why it is not taken.
 func (p *Peer) admit(s *serving, method []byte) *Error {
+	if p.stranger {
+		if e := p.admitStranger(s, method); e != nil {
+			return e
+		}
+	}
 	s.service = p.mux.find(method)
 	switch {
 	case p.draining:
@@ -270,6 +278,9 @@ func (p *Peer) wholeArgs(s *serving) {
 // begin gives a call to its handler.
 func (p *Peer) begin(s *serving) {
 	s.busy = true
+	if p.stranger {
+		p.strangerBusy()
+	}
 	p.run(s)
 }
 

@@ -123,6 +123,9 @@ func (s *serving) returned() {
 		return
 	}
 	s.busy = false
+	if s.p.stranger && !s.p.over {
+		s.p.strangerIdle()
+	}
 	if s.in != nil {
 		s.in.leave()
 	}

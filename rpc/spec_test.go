@@ -171,13 +171,15 @@ func TestSpecNumbers(t *testing.T) {
 		"metadata": maxMetadata,
 		"strikes":  maxStrikes, "calls": uint64(options.MaxCalls), "streams": uint64(options.MaxStreams),
 		"value": uint64(options.MaxValue), "window": firstWindow, "long values at once": uint64(options.MaxAssembly),
-		"error message": maxMessage,
-		"patience":      patienceMost, "patience a second": patiencePerSecond, "patience an answer": patiencePerAnswer,
+		"error message":        maxMessage,
+		"bytes before a login": strangerBytes,
+		"patience":             patienceMost, "patience a second": patiencePerSecond, "patience an answer": patiencePerAnswer,
 	})
 	seconds := func(d time.Duration) uint64 { return uint64(d / time.Second) }
 	check("time", 1, map[string]uint64{
 		"hello": seconds(helloTime), "write": seconds(writeTime), "pong": seconds(pongTime),
 		"ping": seconds(options.KeepAlive), "ack": seconds(ackTime),
+		"idle": seconds(options.IdleStream), "login": seconds(strangerTime),
 	})
 	text, err := os.ReadFile("../spec/README.md")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -44,10 +45,13 @@ type outflow struct {
 	credit  int64 // what the other side still takes
 	items   uint64
 	credits uint64 // credit frames that came
-	queued  bool   // in line.ready
-	last    bool   // with what lies here the call is answered
-	failed  bool   // and the answer is an error
-	surplus int    // bytes of the turn that were not used, or overdrawn
+	ending  bool   // the stream's end is queued
+	seen    uint64 // items, see stalled
+	since   time.Duration
+	queued  bool // in line.ready
+	last    bool // with what lies here the call is answered
+	failed  bool // and the answer is an error
+	surplus int  // bytes of the turn that were not used, or overdrawn
 	wake    chan struct{}
 	over    bool
 	err     error
@@ -255,6 +259,7 @@ func (x *exchange) sendEnd() error {
 	if o.over {
 		return o.ended()
 	}
+	o.ending = true
 	o.queue(wire.Frame{Kind: wire.End, Own: x.own, ID: x.id, Payload: varint(o.items)})
 	p.kick()
 	return nil
