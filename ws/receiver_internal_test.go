@@ -196,11 +196,11 @@ func appendFuzzFrame(b []byte, random *rand.Rand, fromClient bool) []byte {
 
 // The random streams of the fuzz target's corpus, many more of them.
 func TestReceiverMovesNothingAmiss(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(80) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		fromClient := seed%2 == 0
 		var stream []byte
-		for range 1 + random.IntN(30) {
+		for range 1 + random.IntN(12) {
 			from := len(stream)
 			stream = appendFuzzFrame(stream, random, fromClient)
 			if _, _, err := simple(stream, fromClient, 1<<20); err != io.EOF {

@@ -461,7 +461,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// Control frames of the library go out between messages, never within one that is gathered.
+// Pongs go out between messages, never within one.
 func TestControlFramesBetween(t *testing.T) {
 	hs, accepted := serve(t, nil)
 	c, _, err := raw(t, hs.URL, nil)
@@ -474,7 +474,7 @@ func TestControlFramesBetween(t *testing.T) {
 	size := func(i int) int { return i * 300 % 60_000 }
 	stop := make(chan struct{})
 	var wait sync.WaitGroup
-	wait.Go(func() { // the library answers pings while messages are written
+	wait.Go(func() { // pings are answered while messages are written
 		for {
 			if _, err := s.ReadMessage(); err != nil {
 				return
@@ -504,7 +504,7 @@ func TestControlFramesBetween(t *testing.T) {
 	})
 	wait.Go(func() {
 		defer close(stop)
-		for i := range 50 {
+		for i := range 10 {
 			if err := c.Ping(t.Context()); err != nil {
 				t.Errorf("ping %d: %v", i, err)
 				return
