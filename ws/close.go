@@ -111,15 +111,16 @@ func (c *conn) awaitClose() error {
 
 // awaitEnd throws away what comes until the other side closes the network connection.
 func (c *conn) awaitEnd() {
-	b := lend(minBuffer)
-	defer give(b)
+	var b *[]byte
 	for n := 0; n < drainLimit; {
-		got, err := c.in.src.Read(*b)
-		if err != nil {
+		var got int
+		var err error
+		if b, got, err = c.in.src.first(b, minBuffer); err != nil {
 			return
 		}
 		n += got
 	}
+	give(b)
 }
 
 // closeWrite ends our direction of the network connection.
