@@ -152,14 +152,13 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	if err := c.admit(len(args), o); err != nil {
 		return err
 	}
+	now := p.health.now()
 	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		if left <= 0 {
+		if c.due = deadline.Sub(p.health.start); c.due <= now {
 			return fromContext(context.DeadlineExceeded, No)
 		}
-		c.due = p.health.now() + left
 	} else if c.mode == 0 && p.opt.CallTimeout > 0 {
-		c.due, c.expires = p.health.now()+p.opt.CallTimeout, true
+		c.due, c.expires = now+p.opt.CallTimeout, true
 		p.health.wakeBy(c.due)
 	}
 	if err := ctx.Err(); err != nil {
@@ -183,16 +182,16 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 		c.held = true
 		return nil
 	}
-	c.enqueue()
+	c.enqueue(now)
 	return nil
 }
 
-// enqueue queues the request of an open call. With p.mu held.
-func (c *call) enqueue() {
+// enqueue queues the request of an open call, now being the peer's clock. With p.mu held.
+func (c *call) enqueue(now time.Duration) {
 	p, args := c.p, c.args
 	var left time.Duration
 	if c.due > 0 {
-		left = max(c.due-p.health.now(), time.Millisecond)
+		left = max(c.due-now, time.Millisecond)
 	}
 	var room [wire.MaxHead + 16 + maxName]byte
 	head := binary.AppendUvarint(room[:0], uint64(c.mode))

@@ -173,6 +173,7 @@ func (p *Peer) tick() {
 		due(max(expire, now+expireEvery))
 	}
 	p.trim(now - idleWorkers)
+	p.line.trim()
 	if len(p.idle) > 0 {
 		due(now + idleWorkers)
 	}

@@ -34,8 +34,9 @@ const (
 	owedLimit = 1 << 20
 	// queueLimit is how many bytes may wait before calls made here are refused.
 	queueLimit = 32 << 20
-	// keepBuffer is the largest buffer that an idle connection keeps.
+	// keepBuffer is the largest buffer that an idle connection keeps, busyBuffer one in use.
 	keepBuffer = 4 << 10
+	busyBuffer = 64 << 10
 )
 
 type line struct {
@@ -180,11 +181,18 @@ func reuse(b []byte) {
 
 // recycle takes a buffer back that was written.
 func (l *line) recycle(msg []byte) {
-	if cap(msg) <= keepBuffer {
+	if cap(msg) <= busyBuffer {
 		l.spare = msg
 		return
 	}
 	reuse(msg)
+}
+
+// trim lets buffers go that an idle connection does not need.
+func (l *line) trim() {
+	if !l.busy && len(l.out) == 0 && cap(l.out)+cap(l.spare) > keepBuffer {
+		l.out, l.spare = nil, nil
+	}
 }
 
 // claim takes the line if it is idle and there is something to send, else it gives nil; then

@@ -13,17 +13,21 @@ import (
 // as an answer to a call that was never made, before the connection is cut.
 const maxStrikes = 8
 
+// framesAtOnce is how many frames are taken in before others get their turn with p.mu.
+const framesAtOnce = 16
+
 // receive takes one message in. An error means that the other side broke the protocol: the
 // connection has to end.
 func (p *Peer) receive(msg []byte) error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.kick()
 	p.stats.Received.Bytes += uint64(len(msg))
 	p.stats.Received.Messages++
 	p.health.heard()
 	p.heard = p.health.now()
 	p.patience.refill(p.heard)
 	tooMuch := p.tooMuch()
-	p.mu.Unlock()
 	switch {
 	case tooMuch != nil:
 		return tooMuch
@@ -32,14 +36,21 @@ func (p *Peer) receive(msg []byte) error {
 	case len(msg) > wire.MaxMessage:
 		return fmt.Errorf("%w: a message of %d bytes; %d are allowed", wire.ErrFrame, len(msg), wire.MaxMessage)
 	}
-	for len(msg) > 0 {
+	for n := 1; len(msg) > 0; n++ {
 		f, rest, err := wire.Next(msg)
 		if err != nil {
 			return err
 		}
 		msg = rest
+		if n%framesAtOnce == 0 {
+			p.kick()
+			p.mu.Unlock()
+			p.mu.Lock()
+		}
 		if p.opt.Trace != nil {
+			p.mu.Unlock()
 			p.opt.Trace(TraceFrame{Frame: f})
+			p.mu.Lock()
 		}
 		if err := p.frame(f); err != nil {
 			return err
@@ -48,14 +59,13 @@ func (p *Peer) receive(msg []byte) error {
 	return nil
 }
 
-// frame does what one frame asks for.
+// frame does what one frame asks for. With p.mu held.
 func (p *Peer) frame(f wire.Frame) error {
 	if f.Kind == wire.Bye {
+		p.mu.Unlock()
+		defer p.mu.Lock()
 		return p.farewell(f.Payload)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer p.kick()
 	if p.over || p.line.conn == nil {
 		return nil // closing: nothing counts any more
 	}

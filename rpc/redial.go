@@ -51,7 +51,7 @@ func (p *Peer) interrupt(l *line, lost *Error) bool {
 	for _, id := range slices.Sorted(maps.Keys(p.calls)) { // ids count up
 		c := p.calls[id]
 		c.held = false
-		c.enqueue()
+		c.enqueue(p.health.now())
 	}
 	return true
 }
