@@ -210,6 +210,7 @@ func TestAcknowledgesSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := greeted(t, rawMux(), Options{KeepAlive: -1})
 		r.send(request(1, takes, "zero", "[2000000]"), mine(wire.Credit, 1, uvarint(1<<30)))
+		began := time.Now()
 		for acked := uint64(0); ; {
 			bulk := uint64(0)
 			for _, f := range r.got(wire.Item) {
@@ -220,7 +221,7 @@ func TestAcknowledgesSlowly(t *testing.T) {
 			}
 			time.Sleep(ackTime - time.Second)
 			acked = bulk
-			r.send(conFrame(wire.Ack, uvarint(acked)))
+			r.send(conFrame(wire.Ack, uvarint(acked)+uvarint(uint64(time.Since(began).Microseconds()))))
 		}
 		if len(r.got(wire.Result)) != 1 {
 			t.Error("no result came")

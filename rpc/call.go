@@ -204,7 +204,7 @@ func (c *call) enqueue(now time.Duration) {
 	f := wire.Frame{Kind: wire.Request, Form: c.argsForm, Own: true, ID: c.id, Long: len(args) >= bulkFrom}
 	if f.Long {
 		head = binary.AppendUvarint(head, uint64(len(args)))
-		p.line.sent += uint64(len(head))
+		p.line.window.sent += uint64(len(head))
 		c.flow().setValue(f, args)
 		args = nil
 	}

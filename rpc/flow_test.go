@@ -173,7 +173,7 @@ func TestFairShare(t *testing.T) {
 				bulk += len(f.Payload)
 				share[f.ID] += len(wire.Append(nil, f))
 			}
-			h.send(wire.Frame{Kind: wire.Ack, Payload: varint(uint64(bulk))})
+			h.send(wire.Frame{Kind: wire.Ack, Payload: append(varint(uint64(bulk)), 0)})
 		}
 		fair := 0
 		for _, n := range share {

@@ -121,9 +121,10 @@ func (p *Peer) late(f wire.Frame) error {
 func (p *Peer) marked() error {
 	l := p.line
 	l.ackDue = true
-	if l.received == l.receivedAtMark {
+	l.markCame = p.health.now()
+	if l.received == l.arrived {
 		return p.inVain(1, "a mark with no bulk before it")
 	}
-	l.receivedAtMark = l.received
+	l.arrived = l.received
 	return nil
 }

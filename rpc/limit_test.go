@@ -51,7 +51,7 @@ func TestFlood(t *testing.T) {
 		{"pings", nil, func(uint64) []byte { return conFrame(wire.Ping, "") }, "a ping"},
 		{"pongs", nil, func(uint64) []byte { return conFrame(wire.Pong, "12345678") }, "a pong"},
 		{"marks", nil, func(uint64) []byte { return conFrame(wire.Mark, "") }, "a mark with no bulk"},
-		{"acks", nil, func(uint64) []byte { return conFrame(wire.Ack, "\x00") }, "an ack that nobody asked for"},
+		{"acks", nil, func(uint64) []byte { return conFrame(wire.Ack, "\x00\x00") }, "an ack that nobody asked for"},
 		{"open and cancel", nil, func(i uint64) []byte {
 			return msg(request(i, 0, "hang", ""), mine(wire.Cancel, i, ""))
 		}, "a cancel right behind its call"},
@@ -228,6 +228,7 @@ func TestNoFlood(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &side{raw: greeted(t, limitMux(), Options{KeepAlive: -1})}
+				s.acks = true
 				for i := range test.times {
 					test.do(s)
 					time.Sleep(test.pause)

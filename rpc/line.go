@@ -2,8 +2,11 @@ package rpc
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -19,12 +22,6 @@ const (
 	// bulkFrom is the length from which a value is bulk: sent in turns with the streams, behind
 	// the calls, and counted in the connection's window.
 	bulkFrom = 8 << 10
-	// bulkPerMessage is where a message is full as far as bulk goes: calls that come next wait
-	// no longer than it takes to write this.
-	bulkPerMessage = 120 << 10
-	// connWindow is how many bulk bytes may be on their way, unacknowledged. It bounds the
-	// delay that bulk causes for calls. Fixed for now.
-	connWindow = 768 << 10
 	// messageLimit is where queued frames are cut into another message, well below the
 	// wire.MaxMessage that every peer accepts: bulk may follow in the same one.
 	messageLimit = 256 << 10
@@ -51,15 +48,14 @@ type line struct {
 	last  []byte    // the bye: sent alone, then the connection is closed
 	batch uint64    // how many times out was taken
 
-	ready    []*outflow // flows with something to send, served in turns
-	sent     uint64     // bulk bytes taken since the start
-	marked   uint64     // sent, when the last mark was set
-	acked    uint64     // bulk bytes the other side has acknowledged
-	received uint64     // bulk bytes that came from it
-	ackDue   bool       // it asked how many
-
-	receivedAtMark uint64 // received, when it last asked
-	marks, acks    uint64 // marks set here, acks that came
+	ready    []*outflow    // flows with something to send, served in turns
+	window   window        // how much of it may be on its way
+	received uint64        // bulk bytes that came from it
+	ackDue   bool          // it asked how many:
+	arrived  uint64        // so many were before its last mark,
+	markCame time.Duration // which came then
+	marks    uint64        // set here
+	acks     uint64        // that came
 }
 
 // control queues a frame before all bulk.
@@ -107,7 +103,7 @@ func (l *line) pending() bool {
 	case !l.open:
 		return false
 	}
-	return len(l.out) > 0 || l.ackDue || (len(l.ready) > 0 && l.sent-l.acked < connWindow)
+	return len(l.out) > 0 || l.ackDue || (len(l.ready) > 0 && l.window.room() > 0) || l.window.due()
 }
 
 // enqueue gives a flow its turns.
@@ -138,25 +134,15 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	l.batch++
 	if l.ackDue {
 		l.ackDue = false
-		msg = wire.Append(msg, wire.Frame{Kind: wire.Ack, Payload: varint(l.received)})
+		msg = wire.Append(msg, wire.Frame{Kind: wire.Ack, Payload: binary.AppendUvarint(varint(l.arrived), uint64(l.markCame.Microseconds()))})
 	}
-	for len(l.ready) > 0 && len(msg) < bulkPerMessage && l.sent-l.acked < connWindow {
-		o := l.ready[0]
-		l.ready[0] = nil
-		l.ready = l.ready[1:]
-		o.queued = false
-		var n int
-		msg, n = o.take(msg)
-		l.sent += uint64(n)
-		if o.pending() {
-			l.enqueue(o)
+	if n := len(msg); n > 0 {
+		// What is small does not wait until the bulk behind it has arrived as well.
+		if msg = l.takeBulk(p, msg); len(msg) > n {
+			cuts = append(cuts, n)
 		}
-	}
-	if l.sent-l.marked >= connWindow/4 {
-		l.marked = l.sent
-		l.marks++
-		p.health.marking()
-		msg = wire.Append(msg, wire.Frame{Kind: wire.Mark})
+	} else {
+		msg = l.takeBulk(p, msg)
 	}
 	if len(msg) == 0 { // all that was ready had ended meanwhile
 		l.spare = msg
@@ -165,12 +151,75 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 	return msg, cuts
 }
 
+// takeBulk appends what streams and long values may send now, each in its turn.
+func (l *line) takeBulk(p *Peer, msg []byte) []byte {
+	w := &l.window
+	if len(l.ready) == 0 && !w.due() {
+		return msg
+	}
+	now := p.health.now()
+	if len(l.ready) > 0 {
+		w.busy(now)
+	}
+	portion := w.portion()
+	turn := min(portion, wire.MaxFrame)
+	for full := len(msg) + portion - turn/2; len(l.ready) > 0 && len(msg) < full && w.room() > 0; {
+		o := l.ready[0]
+		l.ready[0] = nil
+		l.ready = l.ready[1:]
+		o.queued = false
+		var n int
+		msg, n = o.take(msg, turn)
+		w.sent += uint64(n)
+		if o.pending() {
+			l.enqueue(o)
+		}
+	}
+	if w.due() {
+		w.mark(now)
+		l.marks++
+		p.health.marking()
+		msg = wire.Append(msg, wire.Frame{Kind: wire.Mark})
+	}
+	if len(l.ready) == 0 && w.room() > 0 {
+		w.empty(now)
+	}
+	return msg
+}
+
+// acknowledged takes in how many bulk bytes the other side has.
+func (p *Peer) acknowledged(payload []byte) error {
+	w := &p.line.window
+	n, rest, err := wire.Uvarint(payload)
+	var came uint64
+	if err == nil {
+		came, rest, err = wire.Uvarint(rest)
+	}
+	if err != nil || len(rest) > 0 || came > maxClock {
+		return errors.New("malformed ack")
+	}
+	if n > w.sent || n < w.acked {
+		return fmt.Errorf("it acknowledged %d bytes; %d were sent, %d acknowledged before", n, w.sent, w.acked)
+	}
+	if n > w.acked {
+		now := p.health.now()
+		p.health.acknowledged(w.ack(n, time.Duration(came)*time.Microsecond, now))
+		if len(p.line.ready) == 0 && w.room() > 0 {
+			w.empty(now)
+		}
+	}
+	if p.line.acks++; p.line.acks > p.line.marks {
+		return p.inVain(1, "an ack that nobody asked for")
+	}
+	return nil
+}
+
 // messageBuffers hold what carries bulk, a message or what a stream has queued, and not longer
 // than it is needed: an idle connection has none.
 var messageBuffers = sync.Pool{New: func() any { return make([]byte, 0, messageBuffer) }}
 
 // messageBuffer is what the longest of them needs, so that none has to grow.
-const messageBuffer = bulkPerMessage + wire.MaxFrame + keepBuffer
+const messageBuffer = maxPortion + wire.MaxFrame + keepBuffer
 
 // reuse gives a buffer to messageBuffers, if it is of the right size.
 func reuse(b []byte) {

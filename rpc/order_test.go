@@ -53,6 +53,7 @@ func TestLongItemBeforeHello(t *testing.T) {
 			result <- err
 		}()
 		synctest.Wait()
+		r.acks = true
 		go r.read()
 		r.send(goodHello)
 		if len(r.got(wire.End)) != 1 {
@@ -150,6 +151,7 @@ func TestShutdownSendsAnswers(t *testing.T) {
 			down := make(chan error)
 			go func() { down <- r.peer.Shutdown(t.Context()) }()
 			synctest.Wait()
+			r.acks = true
 			go r.read()
 			if err := <-down; err != nil {
 				t.Error(err)

@@ -164,7 +164,7 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		greeted:  make(chan struct{}),
 		gone:     make(chan struct{}),
 		drained:  make(chan struct{}),
-		line:     &line{conn: conn},
+		line:     &line{conn: conn, window: window{size: startWindow}},
 		calls:    make(map[uint64]*call),
 		servings: make(map[uint64]*serving),
 		patience: patience{left: patienceMost},

@@ -33,6 +33,7 @@ func TestPlain(t *testing.T) {
 			return err
 		})
 		r := newRaw(t, m, Options{})
+		r.acks = true
 		go r.read()
 		r.send(plainHello)
 		synctest.Wait()
@@ -102,6 +103,7 @@ func TestPlain(t *testing.T) {
 func TestPlainPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRaw(t, nil, Options{})
+		r.acks = true
 		go r.read()
 		r.send(plainHello)
 		synctest.Wait()

@@ -22,6 +22,8 @@ type raw struct {
 	peer *Peer
 	log  *logged
 
+	acks bool // it answers marks, as long as it reads
+
 	mu     sync.Mutex
 	frames []wire.Frame
 	end    error // why reading ended
@@ -75,6 +77,7 @@ func greeted(t *testing.T, mux *Mux, options Options) *raw {
 
 // read keeps what comes until the connection ends.
 func (r *raw) read() {
+	bulk := 0
 	for {
 		msg, err := r.conn.ReadMessage()
 		if err != nil {
@@ -94,6 +97,12 @@ func (r *raw) read() {
 			r.frames = append(r.frames, f)
 			r.mu.Unlock()
 			msg = rest
+			if f.Bulk() {
+				bulk += len(f.Payload)
+			}
+			if f.Kind == wire.Mark && r.acks {
+				r.send(conFrame(wire.Ack, uvarint(uint64(bulk))+uvarint(0)))
+			}
 		}
 	}
 }

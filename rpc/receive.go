@@ -441,26 +441,6 @@ func (p *Peer) wholeValue(x *exchange) {
 	}
 }
 
-// acknowledged takes in how many bulk bytes the other side has.
-func (p *Peer) acknowledged(payload []byte) error {
-	l := p.line
-	n, rest, err := wire.Uvarint(payload)
-	if err != nil || len(rest) > 0 {
-		return errors.New("malformed ack")
-	}
-	if n > l.sent || n < l.acked {
-		return fmt.Errorf("it acknowledged %d bytes; %d were sent, %d acknowledged before", n, l.sent, l.acked)
-	}
-	if n > l.acked {
-		l.acked = n
-		p.health.acknowledged(n >= l.marked)
-	}
-	if l.acks++; l.acks > l.marks {
-		return p.inVain(1, "an ack that nobody asked for")
-	}
-	return nil
-}
-
 // otherLeaves takes in that the other side takes no more calls.
 func (p *Peer) otherLeaves(payload []byte) error {
 	last, rest, err := wire.Uvarint(payload)

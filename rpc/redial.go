@@ -43,7 +43,7 @@ func (p *Peer) interrupt(l *line, lost *Error) bool {
 		p.abandon(s, errCancelled)
 	}
 	defer l.conn.Close() // when p.mu is free
-	p.line = &line{}
+	p.line = &line{window: window{size: startWindow}}
 	p.remote, p.helloSeen, p.goneAway = hello{}, false, false
 	p.lastServed, p.strikes = 0, 0
 	p.patience = patience{left: patienceMost, at: p.health.now()}

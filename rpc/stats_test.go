@@ -129,7 +129,7 @@ func TestTrace(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := echo.Call(t.Context(), a, make([]byte, 2*connWindow)); err != nil {
+		if _, err := echo.Call(t.Context(), a, make([]byte, 2*startWindow)); err != nil {
 			t.Error(err)
 		}
 		a.Shutdown(t.Context())

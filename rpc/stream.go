@@ -16,16 +16,18 @@ const (
 	// firstWindow is the credit each stream starts with, as our hello says. With 256 streams
 	// each way, the first windows add up to 16 MiB.
 	firstWindow = 32 << 10
-	// maxWindow is what a stream's window grows to while its reader keeps up, and grownLimit
-	// what all windows of a connection may grow by, so that they never add up to more than 32 MiB.
-	maxWindow  = 1 << 20
+	// grownLimit is what all windows of a connection may grow by, so that they never add up to
+	// more than 32 MiB. Each may take half of what is left: one alone grows to maxWindow, enough
+	// for 100 MB/s at a round trip of 80 ms, and the next still finds some.
+	maxWindow  = 8 << 20
 	grownLimit = 16 << 20
+	// nearTrip is the shortest round trip that windows are made for. Close by, a round trip is
+	// mostly waiting for a processor, of which a ping at a quiet moment knows nothing.
+	nearTrip = 500 * time.Microsecond
 	// maxCredit is the most that a stream's credit may come to.
 	maxCredit = 1 << 40
 	// sendAhead is how many bytes of framed items wait in a flow before Send does.
 	sendAhead = 64 << 10
-	// turn is how many bytes a flow may send before the next has its turn.
-	turn = wire.MaxFrame
 )
 
 // outflow is the bulk that one side of a call sends: items of its stream, and values too
@@ -103,8 +105,9 @@ func (o *outflow) finish(err error) {
 	o.signal()
 }
 
-// take appends what the flow may send in one turn, and returns how many bulk bytes that is.
-func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
+// take appends what the flow may send in one turn, about the bytes given, and returns how many
+// bulk bytes that is.
+func (o *outflow) take(msg []byte, turn int) (_ []byte, bulk int) {
 	if o.over { // it ended while it waited for its turn
 		return msg, 0
 	}
@@ -124,9 +127,9 @@ func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
 				n = len(f.Payload)
 			}
 		} else if o.value != nil {
-			msg, n = o.takeValue(msg)
+			msg, n = o.takeValue(msg, turn)
 		} else {
-			msg, n = o.takeRun(msg)
+			msg, n = o.takeRun(msg, turn)
 		}
 		bulk += n
 		o.surplus -= len(msg) - before
@@ -148,8 +151,8 @@ func (o *outflow) take(msg []byte) (_ []byte, bulk int) {
 	return msg, bulk
 }
 
-// takeValue appends one frame of the long value.
-func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
+// takeValue appends one frame of the long value, of at most the bytes given.
+func (o *outflow) takeValue(msg []byte, most int) (_ []byte, bulk int) {
 	f := o.valueHead
 	var head []byte
 	if o.begun {
@@ -157,7 +160,7 @@ func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
 	} else {
 		head = varint(uint64(len(o.value)))
 	}
-	n := min(len(o.value)-o.valueOff, wire.MaxFrame-len(head))
+	n := min(len(o.value)-o.valueOff, most-len(head))
 	msg = wire.AppendHead(msg, f, len(head)+n)
 	msg = append(msg, head...)
 	msg = append(msg, o.value[o.valueOff:o.valueOff+n]...)
@@ -168,9 +171,9 @@ func (o *outflow) takeValue(msg []byte) (_ []byte, bulk int) {
 	return msg, len(head) + n
 }
 
-// takeRun appends one item of the run.
-func (o *outflow) takeRun(msg []byte) (_ []byte, bulk int) {
-	n := min(len(o.run), wire.MaxFrame)
+// takeRun appends one item of the run, of at most the bytes given.
+func (o *outflow) takeRun(msg []byte, most int) (_ []byte, bulk int) {
+	n := min(len(o.run), most)
 	o.credit -= int64(n + itemCost)
 	o.items++
 	f := wire.Frame{Kind: wire.Item, Form: wire.Bytes, Own: o.x.own, ID: o.x.id, Payload: o.run[:n]}
@@ -292,9 +295,11 @@ func (o *outflow) addCredit(n uint64) error {
 type inflow struct {
 	x      *exchange
 	queue  []item
-	window int   // what the sender may have on its way or lying here, in cost
-	left   int64 // what it may still send of that
-	eaten  int   // cost of items read whose credit was not given back yet
+	window int           // what the sender may have on its way or lying here, in cost
+	left   int64         // what it may still send of that
+	eaten  int           // cost of items read whose credit was not given back yet
+	waited bool          // the reader has waited for an item since the last credit,
+	gave   time.Duration // which was given then
 	items  uint64
 	bytes  int  // of the items in queue
 	ended  bool // the sender's end is here
@@ -311,12 +316,13 @@ type item struct {
 	pooled *[]byte // what data lies in, if it goes back to itemBuffers
 }
 
-// itemBuffers hold items whose bytes are copied to the reader's own buffer.
+// itemBuffers hold items whose bytes are copied to the reader's own buffer, if they fill most
+// of one.
 var itemBuffers = sync.Pool{New: func() any { b := make([]byte, wire.MaxFrame); return &b }}
 
 // copy makes an item of the bytes, which are the read loop's.
 func (in *inflow) copy(form wire.Form, b []byte) item {
-	if in.pooled && len(b) >= bulkFrom {
+	if in.pooled && len(b) >= wire.MaxFrame/2 {
 		buf := itemBuffers.Get().(*[]byte)
 		return item{form: form, data: (*buf)[:copy(*buf, b)], pooled: buf}
 	}
@@ -326,7 +332,7 @@ func (in *inflow) copy(form wire.Form, b []byte) item {
 func (it *item) cost() int { return len(it.data) + itemCost }
 
 func newInflow(x *exchange) *inflow {
-	return &inflow{x: x, window: firstWindow, left: firstWindow, wake: make(chan struct{}, 1)}
+	return &inflow{x: x, window: firstWindow, left: firstWindow, gave: x.p.health.now(), wake: make(chan struct{}, 1)}
 }
 
 func (in *inflow) signal() {
@@ -446,25 +452,31 @@ func (in *inflow) next() (item, error) {
 			}
 			return item{}, err
 		}
+		in.waited = true
 		p.mu.Unlock()
 		<-in.wake
 	}
 }
 
-// credit gives the sender back what was read, in large enough portions, and more than that
-// while the reader keeps up. It reports whether there is something to send.
+// credit gives the sender back what was read, in large enough portions, and more than that if
+// the window is what holds the stream up: the reader has read all that came, and a quarter of
+// the window lasted no longer than half a round trip. It reports whether there is something to
+// send.
 func (in *inflow) credit(cost int) bool {
 	in.eaten += cost
-	if in.over || in.eaten < in.window/2 {
+	if in.over || in.eaten < in.window/4 {
 		return false
 	}
 	p := in.x.p
 	grant := in.eaten
-	if grow := min(in.window, maxWindow-in.window); grow > 0 && p.grown+grow <= grownLimit && p.account.ample() {
+	now := p.health.now()
+	held := in.waited && now-in.gave <= max(p.health.roundTrip, nearTrip)/2 && p.account.ample()
+	if grow := in.window; held && grow <= (grownLimit-p.grown)/2 {
 		p.grown += grow
 		in.window += grow
 		grant += grow
 	}
+	in.waited, in.gave = false, now
 	in.eaten = 0
 	in.left += int64(grant)
 	p.line.owe(wire.Frame{Kind: wire.Credit, Own: in.x.own, ID: in.x.id, Payload: varint(uint64(grant))})
