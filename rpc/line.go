@@ -266,7 +266,7 @@ type lineTask struct {
 	l *line
 }
 
-func (t lineTask) do() { t.p.write(t.l, toTheEnd) }
+func (t lineTask) do(*worker) { t.p.write(t.l, toTheEnd) }
 
 // once and toTheEnd say how long a goroutine goes on writing: a caller writes one message and
 // then waits for its answer, a worker has nothing else to do.

@@ -27,6 +27,7 @@ type serving struct {
 	key     string // of a keyed call
 	ran     bool   // the handler was called
 	box     any    // what the service keeps between run and result
+	worker  *worker
 	ctx     handlerContext
 	began   time.Duration // when the request came, on the peer's clock
 	open    bool          // in Peer.servings
@@ -46,8 +47,9 @@ func (s *serving) freeArgs() {
 	s.args = nil
 }
 
-// do runs the handler and answers, on a worker.
-func (s *serving) do() {
+// do runs the handler and answers.
+func (s *serving) do(w *worker) {
+	s.worker = w
 	defer s.finished()
 	defer func() {
 		if r := recover(); r != nil {
@@ -105,6 +107,9 @@ func (s *serving) executed() Executed {
 func (s *serving) finished() {
 	p := s.p
 	s.ctx.cancel(context.Canceled)
+	if !s.busy { // it answered; nobody else sets that
+		return
+	}
 	p.mu.Lock()
 	if s.open && (s.out == nil || !s.out.last) { // no answer, not even one that waits its turn: runtime.Goexit
 		p.refuseID(s.id, failure(Internal, Yes, "the handler ended without an answer"))
@@ -233,9 +238,12 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 }
 
 // writeOut lets go of p.mu and sees to it that what was queued is sent: by this goroutine if
-// the line is idle.
+// the line is idle. Else it has nothing left to do, and may rest.
 func (s *serving) writeOut() {
 	mine := s.p.claim()
+	if mine == nil {
+		s.p.rest(s.worker)
+	}
 	s.p.mu.Unlock()
 	s.p.write(mine, once)
 }
@@ -313,13 +321,14 @@ func (p *Peer) refuseID(id uint64, e *Error) {
 }
 
 // A task is something a worker does.
-type task interface{ do() }
+type task interface{ do(w *worker) }
 
 // A worker is a goroutine that runs handlers, one after the other. It is kept, since a fresh
 // goroutine has to grow its stack each time (measured: 0.6 of the typed calls per second).
 type worker struct {
-	task chan task
-	idle time.Duration // since when, on the peer's clock
+	task    chan task
+	idle    time.Duration // since when, on the peer's clock
+	resting bool          // it is in Peer.idle; known to itself only
 }
 
 // run gives a task to a worker. With p.mu held; it never waits.
@@ -336,15 +345,27 @@ func (p *Peer) run(t task) {
 
 func (p *Peer) work(w *worker, t task) {
 	for ok := true; ok; t, ok = <-w.task {
-		t.do()
+		w.resting = false
+		t.do(w)
+		if w.resting {
+			continue
+		}
 		p.mu.Lock()
-		if p.over {
-			p.mu.Unlock()
+		p.rest(w)
+		p.mu.Unlock()
+		if !w.resting {
 			return
 		}
+	}
+}
+
+// rest makes a worker one that may be given a task. It may still have to return from its last,
+// but that takes no time. With p.mu held.
+func (p *Peer) rest(w *worker) {
+	if !p.over && !w.resting {
+		w.resting = true
 		w.idle = p.health.lastTick
 		p.idle = append(p.idle, w)
-		p.mu.Unlock()
 	}
 }
 
