@@ -143,7 +143,7 @@ func (p *Peer) tick() {
 	h := &p.health
 	now := h.now()
 	h.lastTick = now
-	if dead := h.dead(now); dead != nil {
+	if since, dead := h.dead(now); dead != nil && !p.renew(since, dead) {
 		l := p.line
 		p.mu.Unlock()
 		p.opt.Logger.Warn("rpc: connection given up", "agent", p.Agent(), "reason", dead)
@@ -192,20 +192,41 @@ func (p *Peer) tick() {
 	p.mu.Unlock()
 }
 
-// dead tells why the connection must be given up, if it must.
-func (h *health) dead(now time.Duration) error {
+// renew leaves it to the connection to mend itself, if it can and was there for the time that
+// nothing came or went, and tells whether it goes on.
+func (p *Peer) renew(since time.Duration, why error) bool {
+	conn, ok := p.line.conn.(wire.Resumer)
+	if !ok || since == 0 || !conn.Renew(since, why) {
+		return false
+	}
+	h := &p.health
+	now := h.now()
+	for _, by := range []struct {
+		at   *time.Duration
+		time time.Duration
+	}{{&h.writeBy, writeTime}, {&h.pongBy, pongTime}, {&h.ackBy, ackTime}} {
+		if *by.at > 0 && *by.at <= now {
+			*by.at = now + by.time
+		}
+	}
+	return true
+}
+
+// dead tells why the connection must be given up, if it must, and for how long it has been
+// bad: 0 if a new one beneath it would be no better.
+func (h *health) dead(now time.Duration) (since time.Duration, why error) {
 	if h.heardAny {
 		h.pongBy = 0
 	}
 	switch {
 	case h.greetBy > 0 && now >= h.greetBy:
-		return errors.New("the other side said no hello within 10 s")
+		return 0, errors.New("the other side said no hello within 10 s")
 	case h.writeBy > 0 && now >= h.writeBy: // the ping may be in that message
-		return errors.New("the other side took nothing of a message for 10 s")
+		return writeTime, errors.New("the other side took nothing of a message for 10 s")
 	case h.pongBy > 0 && now >= h.pongBy:
-		return errors.New("the other side gave no sign of life for 10 s after a ping")
+		return pongTime, errors.New("the other side gave no sign of life for 10 s after a ping")
 	case h.ackBy > 0 && now >= h.ackBy:
-		return errors.New("the other side acknowledged nothing of what it was sent for 15 s")
+		return ackTime, errors.New("the other side acknowledged nothing of what it was sent for 15 s")
 	}
-	return nil
+	return 0, nil
 }

@@ -31,6 +31,9 @@ const (
 	owedLimit = 1 << 20
 	// queueLimit is how many bytes may wait before calls made here are refused.
 	queueLimit = 32 << 20
+	// giveFrom is the length from which a message is given away to a connection that keeps what
+	// it sends, rather than copied.
+	giveFrom = busyBuffer
 	// keepBuffer is the largest buffer that an idle connection keeps, busyBuffer one in use.
 	keepBuffer = 4 << 10
 	busyBuffer = 64 << 10
@@ -302,7 +305,7 @@ func (p *Peer) write(l *line, stay func() bool) {
 		p.health.writing()
 		p.mu.Unlock()
 
-		n, err := p.writeMessages(l.conn, msg, cuts)
+		n, kept, err := p.writeMessages(l.conn, msg, cuts)
 		if err != nil {
 			p.lost(l, err)
 		}
@@ -318,7 +321,9 @@ func (p *Peer) write(l *line, stay func() bool) {
 		p.health.written()
 		p.stats.Sent.Bytes += uint64(len(msg))
 		p.stats.Sent.Messages += uint64(n)
-		l.recycle(msg)
+		if !kept {
+			l.recycle(msg)
+		}
 		if err != nil || !l.pending() {
 			l.busy = err != nil // a broken line is never idle again
 			p.checkDrained()
@@ -340,7 +345,8 @@ func (p *Peer) crowded() bool {
 	return len(p.calls)+p.running > 1
 }
 
-func (p *Peer) writeMessages(conn wire.Conn, msg []byte, cuts []int) (n int, err error) {
+// writeMessages writes, cut where cuts says, and tells whether the connection keeps msg.
+func (p *Peer) writeMessages(conn wire.Conn, msg []byte, cuts []int) (n int, kept bool, err error) {
 	start := 0
 	for _, cut := range append(cuts, len(msg)) {
 		part := msg[start:cut]
@@ -349,11 +355,14 @@ func (p *Peer) writeMessages(conn wire.Conn, msg []byte, cuts []int) (n int, err
 			p.trace(part)
 		}
 		n++
+		if owner, ok := conn.(wire.OwnedWriter); ok && len(part) == len(msg) && len(msg) >= giveFrom {
+			return n, true, owner.WriteOwned(msg, reuse)
+		}
 		if err = conn.WriteMessage(part); err != nil {
-			return n, err
+			return n, false, err
 		}
 	}
-	return n, nil
+	return n, false, nil
 }
 
 // trace shows the frames of a message that is about to be sent.

@@ -23,7 +23,7 @@ const (
 // State is what has become of the connection beneath a client's session.
 type State struct {
 	Phase   Phase
-	Err     error     // Waiting: why the last connection or try failed; Over: why it ended
+	Err     error     // Waiting: why the last connection or try failed; Over: why it ended; nil: in order
 	Attempt int       // Waiting: the number of the next try
 	Next    time.Time // Waiting: when it begins
 }

@@ -16,7 +16,7 @@ import (
 // Random schedules of cuts, delays, stalls and refused dials: what one side writes, the other
 // reads once and in order, all of it, and a Close is the end for both.
 func TestSchedules(t *testing.T) {
-	rounds := 1000
+	rounds := 500
 	if testing.Short() {
 		rounds = 200
 	}

@@ -320,6 +320,9 @@ func (c *conn) end(why error) {
 		c.server.forget(c)
 	}
 	if c.client != nil {
+		if why == io.EOF || why == wire.ErrClosed {
+			why = nil
+		}
 		c.client.tell(State{Phase: Over, Err: why})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chumsync/chum/rpc"
+	"github.com/chumsync/chum/session"
+	"github.com/chumsync/chum/wire"
 	"github.com/chumsync/chum/ws"
 )
 
@@ -16,6 +18,12 @@ import (
 type Options struct {
 	RPC rpc.Options // of the peer
 	WS  ws.Options  // of the WebSocket
+	// Session is what becomes of a peer whose connection is cut: the client makes another one
+	// and the peers go on, with all calls and streams, as if nothing had happened.
+	// Session.OnState tells a client's program.
+	Session session.Options
+	// NoResume, on either side, has a peer end with its connection instead.
+	NoResume bool
 	// OnPeer, if not nil, is called by a Server with each peer that has connected and said
 	// hello, on a goroutine of its own: the place for a server to call its clients.
 	OnPeer func(*rpc.Peer)
@@ -31,9 +39,19 @@ func (o *Options) orDefault() Options {
 // Connect calls the server at url (ws, wss, http or https) and returns a peer that is ready:
 // both sides have said hello. It serves the other side from services; nil serves nothing.
 // ctx bounds the connecting and has no effect later. The caller closes the peer.
+//
+// When the connection is cut, the peer makes another one by itself, for up to 60 s: see
+// Options.Session.
 func Connect(ctx context.Context, url string, services *rpc.Mux, options *Options) (*rpc.Peer, error) {
 	o := options.orDefault()
-	conn, err := ws.Dial(ctx, url, &o.WS)
+	dial := func(ctx context.Context) (wire.Conn, error) { return ws.Dial(ctx, url, &o.WS) }
+	var conn wire.Conn
+	var err error
+	if o.NoResume {
+		conn, err = dial(ctx)
+	} else {
+		conn, err = session.Dial(ctx, dial, &o.Session)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -48,18 +66,27 @@ func Connect(ctx context.Context, url string, services *rpc.Mux, options *Option
 // Handler returns an http.Handler that turns each request into a peer served from services;
 // nil serves nothing.
 func Handler(services *rpc.Mux, options *Options) *Server {
-	return &Server{services: services, options: options.orDefault(), peers: make(map[*rpc.Peer]struct{})}
+	o := options.orDefault()
+	if o.NoResume {
+		o.Session.Grace = -1
+	}
+	return &Server{
+		services: services, options: o, sessions: session.NewServer(&o.Session),
+		peers: make(map[*rpc.Peer]struct{}), arriving: make(map[wire.Conn]struct{}),
+	}
 }
 
 // A Server accepts peers over HTTP. Its methods may be called at any time by anyone.
 type Server struct {
 	services *rpc.Mux
 	options  Options
+	sessions *session.Server
 
-	mu      sync.Mutex
-	peers   map[*rpc.Peer]struct{}
-	closing bool
-	wait    sync.WaitGroup // for the goroutine of each peer
+	mu       sync.Mutex
+	peers    map[*rpc.Peer]struct{}
+	arriving map[wire.Conn]struct{} // connections that have said nothing yet
+	closing  bool
+	wait     sync.WaitGroup // for the goroutine of each connection that arrives, and of each peer
 }
 
 // ServeHTTP takes over a request that asks for a WebSocket, and returns at once: the
@@ -75,7 +102,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the request was answered
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closing {
+		conn.Close()
+		return
+	}
+	s.arriving[conn] = struct{}{}
+	s.wait.Go(func() { s.arrive(conn) })
+}
+
+// arrive makes a peer of a new connection, unless an old one has waited for it.
+func (s *Server) arrive(beneath wire.Conn) {
+	conn, err := s.sessions.Accept(beneath)
+	s.mu.Lock()
+	delete(s.arriving, beneath)
+	switch {
+	case err != nil || conn == nil:
+		s.mu.Unlock()
+		return
+	case s.closing:
 		s.mu.Unlock()
 		conn.Close()
 		return
@@ -83,9 +128,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// With the lock held, so that whoever has heard from the peer finds it in the list.
 	peer := rpc.NewPeer(conn, s.services, &s.options.RPC)
 	s.peers[peer] = struct{}{}
-	s.wait.Add(1)
 	s.mu.Unlock()
-	go s.attend(peer)
+	s.attend(peer)
 }
 
 func (s *Server) isClosing() bool {
@@ -96,7 +140,6 @@ func (s *Server) isClosing() bool {
 
 // attend keeps a peer in the list while it lives.
 func (s *Server) attend(peer *rpc.Peer) {
-	defer s.wait.Done()
 	if s.options.OnPeer != nil && peer.Ready(context.Background()) == nil {
 		s.options.OnPeer(peer)
 	}
@@ -106,7 +149,8 @@ func (s *Server) attend(peer *rpc.Peer) {
 	s.mu.Unlock()
 }
 
-// Peers returns the peers that are connected now.
+// Peers returns the peers that are there now, also those whose connection was cut and may be
+// resumed.
 func (s *Server) Peers() []*rpc.Peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,6 +166,9 @@ func (s *Server) Peers() []*rpc.Peer {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
+	for conn := range s.arriving {
+		conn.Close()
+	}
 	s.mu.Unlock()
 	peers := s.Peers()
 	errs := make([]error, len(peers))
@@ -130,6 +177,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		wait.Go(func() { errs[i] = p.Shutdown(ctx) })
 	}
 	wait.Wait()
+	s.sessions.Close()
 	s.wait.Wait()
 	for _, err := range errs {
 		if err != nil {
