@@ -66,7 +66,7 @@ var drpcSystem = system{
 				if err != nil {
 					return err
 				}
-				defer s.Close()
+				defer func() { _ = s.Close() }()
 				if err := s.MsgSend(wrapperspb.Bytes(rawMessage(rawDown, size)), drpcProto{}); err != nil {
 					return err
 				}
@@ -78,7 +78,7 @@ var drpcSystem = system{
 				if err != nil {
 					return err
 				}
-				defer s.Close()
+				defer func() { _ = s.Close() }()
 				if err := chunks(size, func(p []byte) error { return s.MsgSend(wrapperspb.Bytes(p), drpcProto{}) }); err != nil {
 					return err
 				}
@@ -155,6 +155,7 @@ func (drpcProto) Marshal(m drpc.Message) ([]byte, error) { return proto.Marshal(
 func (drpcProto) Unmarshal(p []byte, m drpc.Message) error {
 	return proto.Unmarshal(p, m.(proto.Message))
 }
+
 func (drpcProto) MarshalAppend(p []byte, m drpc.Message) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(p, m.(proto.Message))
 }
