@@ -206,19 +206,21 @@ func forbidden(r rule, s source, imported string) string {
 		}
 		return r.why
 	}
-	i := slices.IndexFunc(libraries, func(l library) bool { return within(imported, l.module) })
-	if i < 0 {
-		return "the library is not listed in house_test.go: say there which packages may import it and why"
-	}
-	l := libraries[i]
-	if l.tests && !s.test || !slices.ContainsFunc(l.in, func(pattern string) bool { return matches(pattern, s.dir) }) {
+	why := "the library is not listed in house_test.go: say there which packages may import it and why"
+	for _, l := range libraries {
+		if !within(imported, l.module) {
+			continue
+		}
+		if (s.test || !l.tests) && slices.ContainsFunc(l.in, func(pattern string) bool { return matches(pattern, s.dir) }) {
+			return ""
+		}
 		where := strings.Join(l.in, ", ")
 		if l.tests {
 			where += " (tests only)"
 		}
-		return fmt.Sprintf("%s; it is for %s", l.why, where)
+		why = fmt.Sprintf("%s; it is for %s", l.why, where)
 	}
-	return ""
+	return why
 }
 
 func (h *house) checkPackageComments() (found []string) {

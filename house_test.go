@@ -32,6 +32,7 @@ var rules = []rule{
 	{pkg: "object/s3", may: []string{"object", "reconcile"}, why: "a store keeps; it does not know who asks"},
 
 	{pkg: "rpc", may: []string{"wire"}, noStd: []string{"net/http"}, why: "calls run on any Conn: not on a WebSocket, not only for chum"},
+	{pkg: "rpc/docgen", noStd: []string{"net"}, why: "reads sources, not programs: it links nothing of ours, so that it runs where they do not build yet"},
 	{pkg: "rpc/tsgen", may: []string{"rpc"}, why: "reads the registered methods, and that is all it needs"},
 	{pkg: "ws", may: []string{"wire"}, why: "a WebSocket as a Conn: it knows no call"},
 	{pkg: "session", may: []string{"wire"}, noStd: []string{"net/http"}, why: "a Conn out of Conns: it knows no call and no WebSocket"},
@@ -52,8 +53,8 @@ var rules = []rule{
 	{pkg: "examples/...", may: []string{"..."}, why: "examples show everything together"},
 }
 
-// A library says where a module that is not ours may be imported. A module that is not
-// listed is an error.
+// A library says where a module that is not ours may be imported; one may be listed twice. A
+// module that is not listed is an error.
 type library struct {
 	module string
 	in     []string // as rule.pkg, and "..." for everywhere
@@ -82,6 +83,8 @@ var libraries = []library{
 	{module: "pgregory.net/rapid", in: []string{"..."}, tests: true, why: "it makes input for tests"},
 	{module: "github.com/coder/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand, and is measured by"},
 	{module: "github.com/gorilla/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand"},
+	{module: "github.com/santhosh-tekuri/jsonschema/v6", in: []string{"cmd/..."}, why: "the command checks arguments against a method's schema before it calls"},
+	{module: "github.com/santhosh-tekuri/jsonschema/v6", in: []string{"rpc"}, tests: true, why: "somebody else's reading of the schemas that rpc makes"},
 	{module: "github.com/google/go-cmp", in: []string{"..."}, tests: true, why: "it panics where values do not compare: for tests"},
 	{module: "github.com/rogpeppe/go-internal", in: []string{"cmd/..."}, tests: true, why: "testscript runs commands"},
 }

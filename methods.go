@@ -7,19 +7,33 @@ import (
 	"github.com/chumsync/chum/rpc"
 )
 
+//go:generate go run ./rpc/docgen
+
 // The methods that two chums call on each other. Each is declared once and used by both
-// sides; see the function of the same name of [Server] for what it does.
+// sides; a [Server] has a function of the same name.
 const (
-	GetObject  rpc.Method[object.Hash, []byte]       = "getObject"
-	HasObjects rpc.Method[[]object.Hash, []bool]     = "hasObjects"
-	PutObjects rpc.Method[Batch, []object.Hash]      = "putObjects"
-	GetBlob    rpc.Source[BlobRange, []byte]         = "getBlob"
-	GetRef     rpc.Method[string, object.Ref]        = "getRef"
-	ListRefs   rpc.Source[struct{}, object.Ref]      = "listRefs"
-	SetRef     rpc.Method[object.Ref, struct{}]      = "setRef"
-	GetClosure rpc.Source[ClosureRequest, Batch]     = "getClosure"
+	// GetObject gives the bytes of an object.
+	GetObject rpc.Method[object.Hash, []byte] = "getObject"
+	// HasObjects tells for each hash whether the object is there.
+	HasObjects rpc.Method[[]object.Hash, []bool] = "hasObjects"
+	// PutObjects stores objects and gives their hashes once they are durable.
+	PutObjects rpc.Method[Batch, []object.Hash] = "putObjects"
+	// GetBlob gives the bytes of a blob or file, or a part of them.
+	GetBlob rpc.Source[BlobRange, []byte] = "getBlob"
+	// GetRef gives the ref of that name.
+	GetRef rpc.Method[string, object.Ref] = "getRef"
+	// ListRefs gives all refs, ordered by name.
+	ListRefs rpc.Source[struct{}, object.Ref] = "listRefs"
+	// SetRef stores a ref, if it follows the version that is there and everything beneath its
+	// root is there, too.
+	SetRef rpc.Method[object.Ref, struct{}] = "setRef"
+	// GetClosure gives everything beneath the roots, parents before children, each object once.
+	GetClosure rpc.Source[ClosureRequest, Batch] = "getClosure"
+	// PutClosure takes everything beneath a ref's root, as GetClosure gives it, and then sets the
+	// ref. All of that is durable when it answers.
 	PutClosure rpc.Sink[object.Ref, Batch, Received] = "putClosure"
-	GetStatus  rpc.Method[struct{}, Status]          = "getStatus"
+	// GetStatus gives figures of the other side and of its end of the connection.
+	GetStatus rpc.Method[struct{}, Status] = "getStatus"
 )
 
 // A Batch is several objects, one after the other. On the wire its Data travels raw.
@@ -73,7 +87,7 @@ const (
 // BlobRange names a part of a file's content.
 type BlobRange struct {
 	Link   object.Link `json:"link"`             // of a blob or file
-	Offset int64       `json:"offset,omitempty"` // in bytes
+	Offset int64       `json:"offset,omitempty"` // where it begins, in bytes
 	Length int64       `json:"length,omitempty"` // in bytes; 0 means to the end
 }
 

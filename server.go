@@ -105,9 +105,9 @@ func (s *Server) PutClosure(ctx context.Context, ref object.Ref, in iter.Seq2[Ba
 // register puts the functions on a mux, under their names. Who may read and who may also
 // write is up to the two rules.
 func (s *Server) register(mux *rpc.Mux, read, write rpc.Rule) {
-	reads := []rpc.HandleOption{rpc.Allow(read), rpc.Pure}
+	reads := []rpc.HandleOption{rpc.Allow(read, "read"), rpc.Pure}
 	// Storing by hash changes nothing the second time; nor does a ref, which knows its version.
-	writes := []rpc.HandleOption{rpc.Allow(write), rpc.Pure}
+	writes := []rpc.HandleOption{rpc.Allow(write, "write"), rpc.Pure}
 
 	GetObject.Handle(mux, coded(s.GetObject), reads...)
 	HasObjects.Handle(mux, coded(s.HasObjects), reads...)

@@ -35,6 +35,7 @@ func NewSync(repo Repository) *Sync {
 // which a program may add methods of its own; they are under the rule read.
 func (s *Sync) Services(read, write rpc.Rule) *rpc.Mux {
 	mux := rpc.NewMux(read)
+	mux.Describe(docs)
 	s.server.register(mux, read, write)
 	GetStatus.Handle(mux, func(ctx context.Context, _ struct{}) (Status, error) {
 		status := Status{Version: Version, Connection: rpc.PeerFrom(ctx).Stats()}
@@ -45,7 +46,7 @@ func (s *Sync) Services(read, write rpc.Rule) *rpc.Mux {
 			status.Refs++
 		}
 		return status, nil
-	}, rpc.Pure)
+	}, rpc.Allow(read, "read"), rpc.Pure)
 	return mux
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // HashSize is the length of a Hash in bytes.
@@ -46,6 +48,11 @@ func (h Hash) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, 
 
 // MarshalText returns the text form.
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// JSONSchema describes the JSON form, for those who list methods (package rpc).
+func (Hash) JSONSchema() jsontext.Value {
+	return jsontext.Value(`{"type":"string","pattern":"^[0-9a-f]{64}$"}`)
+}
 
 // UnmarshalText reads the text form, as ParseHash does. On error h is
 // unchanged.

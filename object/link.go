@@ -3,6 +3,8 @@ package object
 import (
 	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxSize is the size in bytes of the largest object.
@@ -30,6 +32,11 @@ const (
 
 // valid reports whether k is a kind of object.
 func (k Kind) valid() bool { return k == KindBlob || k == KindFile || k == KindTree }
+
+// JSONSchema describes the JSON form: the kinds that a Link may have.
+func (Kind) JSONSchema() jsontext.Value {
+	return jsontext.Value(`{"type":"string","enum":["blob","file","tree"]}`)
+}
 
 // Link points at an object and says what to expect there. In JSON it is
 // {"hash":"…","kind":"…","size":n}.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
@@ -30,6 +28,9 @@ type Mux struct {
 	mu   sync.RWMutex
 	m    map[string]*service
 	keys keys
+
+	docs      map[string]string // see Describe
+	described *Description      // nil if it has to be made anew
 }
 
 // service is one method as the serving side knows it.
@@ -46,18 +47,6 @@ type service struct {
 	result func(s *serving, b []byte, plain bool) (wire.Form, []byte, error)
 }
 
-// MethodInfo describes a method of a Mux, as "rpc.methods" lists it.
-type MethodInfo struct {
-	Name   string `json:"name"`
-	Kind   string `json:"kind"`             // call, source, sink or duplex
-	Args   string `json:"args"`             // Go type of the argument
-	In     string `json:"in,omitempty"`     // Go type of the items the caller feeds
-	Result string `json:"result,omitempty"` // Go type of the result
-	Out    string `json:"out,omitempty"`    // Go type of the items the method yields
-	Pure   bool   `json:"pure,omitempty"`   // safe to repeat
-	Keyed  bool   `json:"keyed,omitempty"`  // safe to repeat with the same key
-}
-
 // mode says which sides of a call stream: bits in the request.
 type mode uint8
 
@@ -70,10 +59,6 @@ func (m mode) String() string {
 	return [...]string{"call", "sink", "source", "duplex"}[m&3]
 }
 
-// Methods is the built-in method that lists what a peer serves. It is under the Mux's rule
-// like any other.
-const Methods Method[struct{}, []MethodInfo] = "rpc.methods"
-
 // NewMux makes an empty Mux whose methods are open to whom the rule lets through, unless a
 // method has a rule of its own (see [Allow]). It panics without a rule: who may call is never
 // left open by omission.
@@ -82,30 +67,23 @@ func NewMux(rule Rule) *Mux {
 		panic("rpc: NewMux needs a rule; rpc.Public lets everybody call")
 	}
 	m := &Mux{rule: rule, m: make(map[string]*service)}
-	Methods.Handle(m, func(context.Context, struct{}) ([]MethodInfo, error) { return m.Methods(), nil }, Pure)
+	m.Describe(docs)
+	Methods.Handle(m, func(context.Context, struct{}) (Description, error) { return m.Methods(), nil }, Pure)
 	return m
-}
-
-// Methods lists what is on the Mux, ordered by name.
-func (m *Mux) Methods() []MethodInfo {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	list := make([]MethodInfo, 0, len(m.m))
-	for _, name := range slices.Sorted(maps.Keys(m.m)) {
-		list = append(list, m.m[name].MethodInfo)
-	}
-	return list
 }
 
 // A HandleOption states something about a method where it is put on a Mux.
 type HandleOption func(*service)
 
-// Allow gives a method a rule of its own, in place of the Mux's.
-func Allow(rule Rule) HandleOption {
+// Allow gives a method a rule of its own, in place of the Mux's. What the rule asks for may be
+// named, such as "write", for those who list the methods; else they see the name of the
+// function.
+func Allow(rule Rule, name ...string) HandleOption {
 	if rule == nil {
 		panic("rpc: Allow needs a rule; rpc.Public lets everybody call")
 	}
-	return func(s *service) { s.rule = rule }
+	name = append(name, ruleName(rule))
+	return func(s *service) { s.rule, s.Rule = rule, name[0] }
 }
 
 // put adds a service. A bad or taken name is a mistake in the program, so it panics.
@@ -113,7 +91,7 @@ func (m *Mux) put(s *service, options []HandleOption) {
 	if err := checkName(s.Name); err != nil {
 		panic("rpc: " + err.Error())
 	}
-	s.rule, s.keys = m.rule, &m.keys
+	s.rule, s.Rule, s.keys = m.rule, ruleName(m.rule), &m.keys
 	s.Kind = s.mode.String()
 	for _, o := range options {
 		o(s)
@@ -127,6 +105,7 @@ func (m *Mux) put(s *service, options []HandleOption) {
 		panic(fmt.Sprintf("rpc: method %q is on the Mux already", s.Name))
 	}
 	m.m[s.Name] = s
+	m.described = nil
 }
 
 // Kind tells how the method of a name is called: call, source, sink or duplex, or "" if there
@@ -190,9 +169,9 @@ func (m *Mux) Func(name string, fn any, options ...HandleOption) {
 		panic(fmt.Sprintf("rpc: Func(%q): %s returns more than a result and an error", name, t))
 	}
 	args := positional(params)
-	s := &service{MethodInfo: MethodInfo{Name: name, Args: args.describe(), Result: "struct {}"}}
+	s := &service{MethodInfo: MethodInfo{Name: name, Args: args.info(), Result: typeOf[struct{}]()}}
 	if results == 1 {
-		s.Result = t.Out(0).String()
+		s.Result = resultOf(t.Out(0))
 	}
 	s.run = func(ctx context.Context, s *serving) error {
 		in, err := args.decode(s)
@@ -225,7 +204,7 @@ type positional []reflect.Type
 func (p positional) describe() string {
 	names := make([]string, len(p))
 	for i, t := range p {
-		names[i] = t.String()
+		names[i] = shortType(t)
 	}
 	return "(" + strings.Join(names, ", ") + ")"
 }
@@ -273,9 +252,6 @@ func (p positional) decode(s *serving) ([]reflect.Value, error) {
 	}
 	return in, nil
 }
-
-// typeOf names a type parameter in a MethodInfo.
-func typeOf[T any]() string { return reflect.TypeFor[T]().String() }
 
 // None is an empty stream, for a caller that has nothing to feed.
 func None[T any]() iter.Seq2[T, error] { return func(func(T, error) bool) {} }

@@ -83,12 +83,12 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 	case "sink":
 		in := interruptible(ctx, a.stdin)
 		defer in.Close()
-		result, err := rpc.Sink[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In))
+		result, err := rpc.Sink[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In.Form))
 		return a.printResult(result, err)
 	case "duplex":
 		in := interruptible(ctx, a.stdin)
 		defer in.Close()
-		return a.printStream(rpc.Duplex[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In)))
+		return a.printStream(rpc.Duplex[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In.Form)))
 	}
 	result, err := rpc.Method[rpc.Value, rpc.Value](method).Call(ctx, peer, value)
 	return a.printResult(result, err)
@@ -152,15 +152,15 @@ func argumentList(text string) (jsontext.Value, error) {
 // describe asks what sort of method it is. A server that does not tell is asked as if it were
 // a plain call.
 func describe(ctx context.Context, peer *rpc.Peer, address, method string) (rpc.MethodInfo, error) {
-	list, err := rpc.Methods.Call(ctx, peer, struct{}{})
+	description, err := rpc.Methods.Call(ctx, peer, struct{}{})
 	switch code := rpc.CodeOf(err); {
 	case code == rpc.PermissionDenied || code == rpc.Unimplemented:
 		return rpc.MethodInfo{Name: method, Kind: "call"}, nil
 	case err != nil:
 		return rpc.MethodInfo{}, err
 	}
-	names := make([]string, 0, len(list))
-	for _, m := range list {
+	names := make([]string, 0, len(description.Methods))
+	for _, m := range description.Methods {
 		if m.Name == method {
 			return m, nil
 		}
@@ -172,9 +172,9 @@ func describe(ctx context.Context, peer *rpc.Peer, address, method string) (rpc.
 
 // items reads what is fed to a method: raw bytes as they come, else JSON values one after the
 // other.
-func items(in io.Reader, kind string) iter.Seq2[rpc.Value, error] {
+func items(in io.Reader, form string) iter.Seq2[rpc.Value, error] {
 	return func(yield func(rpc.Value, error) bool) {
-		if kind == "[]uint8" {
+		if form == "bytes" {
 			for piece, err := range rpc.Chunks(in) {
 				if !yield(rpc.Value{Body: piece}, err) || err != nil {
 					return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,12 +32,12 @@ func (a *app) methods(ctx context.Context, address string) error {
 		return err
 	}
 	defer peer.Close()
-	list, err := rpc.Methods.Call(ctx, peer, struct{}{})
+	description, err := rpc.Methods.Call(ctx, peer, struct{}{})
 	if err != nil {
 		return err
 	}
 	var rows [][]cell
-	for _, m := range list {
+	for _, m := range description.Methods {
 		if a.json {
 			if err := a.stdout.line(m); err != nil {
 				return err
@@ -55,24 +56,24 @@ func (a *app) methods(ctx context.Context, address string) error {
 
 // signature writes what goes in and out of a method.
 func signature(m rpc.MethodInfo) string {
-	in, out := m.Args, m.Result
-	if in == "struct {}" {
+	in := m.Args.Go
+	if m.Args.Form == "none" {
 		in = ""
 	}
-	if m.In != "" {
+	if m.In.Go != "" {
 		if in != "" {
 			in += ", "
 		}
-		in += "stream of " + m.In
+		in += "stream of " + m.In.Go
 	}
-	if len(in) == 0 || in[0] != '(' { // a plain function has its parentheses
+	if !strings.HasPrefix(in, "(") { // a plain function has its parentheses
 		in = "(" + in + ")"
 	}
-	if m.Out != "" {
-		out = "stream of " + m.Out
-	}
-	if out == "struct {}" {
+	switch {
+	case m.Out.Go != "":
+		return in + " stream of " + m.Out.Go
+	case m.Result.Form == "none":
 		return in
 	}
-	return in + " " + out
+	return in + " " + m.Result.Go
 }
