@@ -81,3 +81,21 @@ func (p *Peer) greet(f wire.Frame) error {
 	}
 	return nil
 }
+
+// farewell takes the other side's last word in.
+func (p *Peer) farewell(payload []byte) error {
+	var body errorBody
+	if err := unmarshal(payload, &body); err != nil {
+		return fmt.Errorf("malformed bye: %w", err)
+	}
+	if body.Code == "" {
+		e := failure(Unavailable, Maybe, "rpc: the other side closed the connection")
+		if !p.goneAway || !p.interrupt(p.line, e) { // it closes what it left in favour of others, or of its successor
+			p.end(e, nil, nil)
+		}
+		return nil
+	}
+	e := failure(Unavailable, Maybe, "rpc: the other side cut the connection: %s", body.Message)
+	p.end(e, e, nil)
+	return nil
+}
