@@ -40,6 +40,7 @@ func TestLogin(t *testing.T) {
 	t.Run("a good one", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := greeted(t, loginMux(func() { time.Sleep(time.Minute) }), options)
+			r.acks = true
 			r.send(request(1, 0, "hi", `["x"]`), request(2, 0, "nothing", ""), request(3, takes, "dots", "[1]"))
 			refusal(t, r, 1, Unauthenticated)
 			refusal(t, r, 2, Unauthenticated) // nor does it learn what there is
