@@ -77,6 +77,7 @@ var libraries = []library{
 	{module: "github.com/dustin/go-humanize", in: []string{"cmd/..."}, why: "only commands print"},
 	{module: "github.com/lmittmann/tint", in: []string{"cmd/..."}, why: "only commands print"},
 	{module: "github.com/vbauerster/mpb/v8", in: []string{"cmd/..."}, why: "only commands print"},
+	{module: "golang.org/x/text", in: []string{"cmd/..."}, why: "words the errors of the schema library"},
 	{module: "golang.org/x/term", in: []string{"cmd/..."}, why: "only commands have a terminal"},
 
 	{module: "go.uber.org/goleak", in: []string{"..."}, tests: true, why: "it looks for leaks in tests"},

@@ -19,7 +19,8 @@ import (
 )
 
 type callOptions struct {
-	data    string // file with the raw last argument; "-" is standard input; "" none
+	data    string   // file with the raw last argument; "-" is standard input; "" none
+	meta    []string // KEY=VALUE
 	timeout time.Duration
 }
 
@@ -32,6 +33,7 @@ func (a *app) callCommand() *cobra.Command {
 an object by name, anything else is a single argument; "-" reads it from standard input. An
 argument that is an array or an object itself stands in an array of one.
 --data gives the contents of a file as the last argument where that is raw bytes.
+The arguments are checked against what the server says of the method before they are sent.
 
 Results that are JSON are printed as JSON, raw bytes as they are, though not on a terminal.
 A stream is printed item by item, one line of JSON each. A method that is fed a stream reads
@@ -45,7 +47,9 @@ its items from standard input, one JSON value after the other.`,
 	}
 	c.Flags().StringVar(&o.data, "data", "", "give the bytes of `FILE` as the last argument; - is standard input")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "wait `TIME` for the answer, such as 5s (default 30s, for streams none)")
+	c.Flags().StringArrayVar(&o.meta, "meta", nil, "send metadata `KEY=VALUE` with the call; may be given again")
 	_ = c.MarkFlagFilename("data")
+	c.ValidArgsFunction = a.completeMethod
 	return c
 }
 
@@ -64,9 +68,19 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 		return err
 	}
 	defer peer.Close()
-	info, err := describe(ctx, peer, address, method)
+	description, info, err := describe(ctx, peer, address, method)
 	if err != nil {
 		return err
+	}
+	if err := checkArguments(description, info, value); err != nil {
+		return err
+	}
+	for _, m := range o.meta {
+		key, text, ok := strings.Cut(m, "=")
+		if !ok || key == "" {
+			return misuse("%q is no metadata", m).hinted("give KEY=VALUE")
+		}
+		ctx = rpc.WithMetadata(ctx, key, text)
 	}
 	if feeds := info.Kind == "sink" || info.Kind == "duplex"; feeds && (text == "-" || o.data == "-") {
 		return misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", method).
@@ -151,22 +165,22 @@ func argumentList(text string) (jsontext.Value, error) {
 
 // describe asks what sort of method it is. A server that does not tell is asked as if it were
 // a plain call.
-func describe(ctx context.Context, peer *rpc.Peer, address, method string) (rpc.MethodInfo, error) {
+func describe(ctx context.Context, peer *rpc.Peer, address, method string) (rpc.Description, rpc.MethodInfo, error) {
 	description, err := rpc.Methods.Call(ctx, peer, struct{}{})
 	switch code := rpc.CodeOf(err); {
 	case code == rpc.PermissionDenied || code == rpc.Unimplemented:
-		return rpc.MethodInfo{Name: method, Kind: "call"}, nil
+		return description, rpc.MethodInfo{Name: method, Kind: "call"}, nil
 	case err != nil:
-		return rpc.MethodInfo{}, err
+		return description, rpc.MethodInfo{}, err
 	}
 	names := make([]string, 0, len(description.Methods))
 	for _, m := range description.Methods {
 		if m.Name == method {
-			return m, nil
+			return description, m, nil
 		}
 		names = append(names, m.Name)
 	}
-	return rpc.MethodInfo{}, fail(exitNotFound, "there is no method %q", method).
+	return description, rpc.MethodInfo{}, fail(exitNotFound, "there is no method %q", method).
 		hinted("the methods there are: %s; chum methods %s tells more", strings.Join(names, ", "), address)
 }
 
