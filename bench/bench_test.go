@@ -28,9 +28,10 @@ var smokeSizes = sizes{
 // TestSmoke runs every case of every scenario with all its systems, each a
 // little, and looks whether all figures are there that the tables and goals name.
 func TestSmoke(t *testing.T) {
-	dir := t.TempDir()
+	dir, ran := t.TempDir(), 0
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
+			ran++
 			var progress bytes.Buffer
 			cases, err := runScenario(t.Context(), s, smokeSizes, "", &progress)
 			if err != nil {
@@ -77,8 +78,8 @@ func TestSmoke(t *testing.T) {
 		})
 	}
 	saved, err := newest(dir)
-	if err != nil || len(saved) != len(scenarios) {
-		t.Fatalf("%d results read back, error %v; want %d", len(saved), err, len(scenarios))
+	if err != nil || len(saved) != ran {
+		t.Fatalf("%d results read back, error %v; want %d", len(saved), err, ran)
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 // chum with its defaults, over a WebSocket as wsrpc makes it; only the limit of
 // open calls is raised for scenario sleep.
 var (
-	chumSystem = chumWith("chum", nil, 0)
-	chumTraced = chumWith("chum, traced", countFrame, 0)
-	chumStats  = chumWith("chum, statistics read", nil, 10*time.Millisecond)
+	chumSystem   = chumWith("chum", wsrpc.Options{}, 0)
+	chumTraced   = chumWith("chum, traced", wsrpc.Options{RPC: rpc.Options{Trace: countFrame}}, 0)
+	chumStats    = chumWith("chum, statistics read", wsrpc.Options{}, 10*time.Millisecond)
+	chumNoResume = chumWith("chum, no resume", wsrpc.Options{NoResume: true}, 0)
 )
 
 // chumWindowMiB is what chum keeps of a stream at most on either side.
@@ -54,9 +55,10 @@ func chumServices() *rpc.Mux {
 	return mux
 }
 
-// chumWith is chum with a trace hook and with each side's statistics read so often.
-func chumWith(name string, trace func(rpc.TraceFrame), look time.Duration) system {
-	options := &wsrpc.Options{RPC: rpc.Options{MaxCalls: 1 << 15, Trace: trace}}
+// chumWith is chum with some options and with each side's statistics read so often.
+func chumWith(name string, o wsrpc.Options, look time.Duration) system {
+	o.RPC.MaxCalls = 1 << 15
+	options := &o
 	return system{
 		name: name,
 		serve: func() (string, func(), error) {

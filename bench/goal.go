@@ -150,6 +150,24 @@ var goals = []goal{
 			{Case: "typed", Metric: "CPU-µs/call", Over: []string{"chum, traced"}, AtLeast: 1 / 1.02},
 		},
 	},
+	resumeGoal("calls that would survive a cut", "CPU-µs/call", "bytes", "typed"),
+	resumeGoal("streams that would survive a cut", "MB/s", "server to client", "client to server"),
+}
+
+// resumeGoal says what resuming may cost: a tenth first, then 3 %.
+func resumeGoal(what, metric string, cases ...string) goal {
+	g := goal{Scenario: "resume", What: what}
+	for _, name := range cases {
+		c := check{Case: name, Metric: metric, Over: []string{"chum, no resume"}}
+		first, then := c, c
+		if metric == "MB/s" {
+			first.AtLeast, then.AtLeast = 1/1.1, 1/1.03
+		} else {
+			first.AtMost, then.AtMost = 1.1, 1.03
+		}
+		g.First, g.Then = append(g.First, first), append(g.Then, then)
+	}
+	return g
 }
 
 // slowGoal is that of a case with the slow link.

@@ -27,7 +27,7 @@ type benchCase struct {
 	run     func(ctx context.Context, l *lab, s system) (metrics, error)
 }
 
-var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario}
+var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario, resumeScenario}
 
 func caseNamed(scenario, name string) (benchCase, error) {
 	for _, s := range scenarios {

@@ -52,7 +52,7 @@ func (s system) transferSize(size sizes) int64 {
 
 // systems are all there are, by name.
 var systems = []system{
-	chumSystem, chumTraced, chumStats,
+	chumSystem, chumTraced, chumStats, chumNoResume,
 	rawTCP, coderWebSocket, gobwasWebSocket,
 	grpcProto, grpcJSON, grpcRaw,
 	natsSystem, netRPC, drpcSystem, connectSystem, yamuxSystem,
