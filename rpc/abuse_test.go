@@ -111,6 +111,8 @@ func conversations() []conversation {
 		{name: "id 0", send: [][]byte{request(0, 0, "hi", `["x"]`)}, cut: "its id is 0"},
 		{name: "id 2^53-1", send: [][]byte{request(wire.MaxID, 0, "hi", `["x"]`)}, served: 1},
 		{name: "id 2^53", send: [][]byte{request(wire.MaxID+1, 0, "hi", `["x"]`)}, cut: "above 2^53-1"},
+		{name: "id 2^64-1, or -1", send: [][]byte{request(1<<64-1, 0, "hi", `["x"]`)}, cut: "above 2^53-1"},
+		{name: "ids that skip", send: [][]byte{msg(request(5, 0, "hi", `["x"]`), request(1<<40, 0, "hi", `["x"]`))}, served: 2},
 		{name: "an id used again", send: [][]byte{request(1, 0, "hi", `["x"]`), request(1, 0, "hi", `["x"]`)}, cut: "ids count up", served: 1},
 		{name: "an id that goes backwards", send: [][]byte{msg(request(7, 0, "hang", ""), request(6, 0, "hang", ""))}, cut: "request 6 comes after request 7"},
 		{name: "the id of a refused call used again", send: [][]byte{request(1, 0, "no", ""), request(1, 0, "hi", `["x"]`)}, cut: "ids count up", answers: refused(1, Unimplemented)},
@@ -158,6 +160,21 @@ func conversations() []conversation {
 			{8, Unimplemented, No},
 		}},
 		{
+			name: "method names in other forms of Unicode", // all of them look like hi
+			send: [][]byte{
+				request(1, 0, "\uff48\uff49", ""), request(2, 0, "hi\u0307", ""), request(3, 0, "h\u0456", ""),
+				request(4, 0, "hi\u200b", ""), request(5, 0, "\ufeffhi", ""), request(6, 0, "hi ", ""),
+			},
+			answers: []refusal{
+				{1, Unimplemented, No},
+				{2, Unimplemented, No},
+				{3, Unimplemented, No},
+				{4, Unimplemented, No},
+				{5, Unimplemented, No},
+				{6, Unimplemented, No},
+			},
+		},
+		{
 			name: "a call of a stream", send: [][]byte{request(1, 0, "count", "[1]"), request(2, feeds, "count", "[1]"), request(3, takes, "hi", `["x"]`)},
 			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}},
 		},
@@ -185,6 +202,13 @@ func conversations() []conversation {
 		{name: "a name twice", send: [][]byte{request(1, 0, "rpc.methods", `{"a":1,"a":2}`)}, answers: refused(1, InvalidArgument)},
 		{name: "a number of 50 KB", send: [][]byte{request(1, 0, "add", "["+strings.Repeat("9", 50_000)+",1]")}, answers: refused(1, InvalidArgument), big: true},
 
+		{name: "a number of 8 MB", send: longRequest(1, 0, "add", "["+strings.Repeat("9", 8_000_000)+",1]"), answers: refused(1, InvalidArgument), big: true},
+		{name: "a number of 10 MB", send: longRequest(1, 0, "add", "["+strings.Repeat("9", 10_000_000)+",1]")[:2], late: 1, answers: refused(1, ResourceExhausted), big: true},
+		{
+			name: "numbers that are none", send: [][]byte{request(1, 0, "add", `[1e999,1]`), request(2, 0, "add", `[1.5,1]`), request(3, 0, "add", `[Infinity,1]`), request(4, 0, "add", `[01,1]`), request(5, 0, "add", `["1",1]`)},
+			answers: []refusal{{1, InvalidArgument, No}, {2, InvalidArgument, No}, {3, InvalidArgument, No}, {4, InvalidArgument, No}, {5, InvalidArgument, No}},
+		},
+
 		// Long values.
 		{name: "a part of no long value", send: [][]byte{msg(request(1, 0, "hang", ""), mine(wire.Part, 1, "x"))}, cut: "a part of no long value"},
 		{name: "a part behind the whole", send: [][]byte{msg(long(request(1, 0, "hang", "\x00")), mine(wire.Part, 1, "x"))}, cut: "a part of no long value"},
@@ -192,6 +216,8 @@ func conversations() []conversation {
 		{name: "a long value past its length at once", send: [][]byte{long(request(1, 0, "hi", "\x02[]]"))}, cut: "runs past the 2 bytes"},
 		{name: "a long value without a length", send: [][]byte{long(request(1, 0, "hi", ""))}, cut: "length of a long value"},
 		{name: "arguments over the limit", send: [][]byte{long(request(1, 0, "hi", uvarint(8<<20+1)+"[")), mine(wire.Part, 1, "]")}, answers: refused(1, ResourceExhausted), late: 1},
+		{name: "arguments of 2^63-1 bytes", send: [][]byte{long(request(1, 0, "hi", uvarint(1<<63-1)))}, answers: refused(1, ResourceExhausted)},
+		{name: "arguments of 2^63 bytes", send: [][]byte{long(request(1, 0, "hi", uvarint(1<<63)))}, answers: refused(1, ResourceExhausted)},
 		{name: "arguments of 2^64-1 bytes", send: [][]byte{long(request(1, 0, "hi", uvarint(1<<64-1)))}, answers: refused(1, ResourceExhausted)},
 		{
 			name: "a result over the limit", send: [][]byte{long(yours(wire.Result, 1, uvarint(8<<20+1))), yours(wire.Part, 1, "x")},

@@ -22,6 +22,7 @@ func loginMux(hash func()) *Mux {
 		return true
 	}
 	m.Func("login", login)
+	m.Func("length", func(b []byte) int { return len(b) })
 	m.Func("challenge", func() string { return "who are you?" })
 	return m
 }
@@ -53,7 +54,7 @@ func TestLogin(t *testing.T) {
 			time.Sleep(time.Minute + time.Second/2) // the hashing does not count
 			r.send(request(7, 0, "login", `["sesame"]`))
 			time.Sleep(time.Minute + time.Second/2)
-			r.send(request(8, 0, "hi", `["x"]`), request(9, takes, "dots", "[1]"), bytesRequest(10, 0, "echo", make([]byte, 2*strangerBytes)))
+			r.send(request(8, 0, "hi", `["x"]`), request(9, takes, "dots", "[1]"), bytesRequest(10, 0, "length", make([]byte, 2*strangerBytes)))
 			if n := len(r.got(wire.Result)); n != 6 {
 				t.Errorf("%d calls were answered, want challenge, two logins and what came then", n)
 			}
