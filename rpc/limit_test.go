@@ -165,10 +165,10 @@ func TestNoFlood(t *testing.T) {
 		pause time.Duration // between
 		do    func(s *side)
 	}{
-		{"calls at any rate", 1000, 0, func(s *side) {
+		{"calls at any rate", 60, 0, func(s *side) {
 			hundred(s, func(id uint64) []byte { return request(id, 0, "add", "[1,2]") })
 		}},
-		{"four calls of five cancelled", 200, 0, func(s *side) {
+		{"four calls of five cancelled", 60, 0, func(s *side) {
 			hundred(s, func(id uint64) []byte {
 				if id%5 == 0 {
 					return request(id, 0, "add", "[1,2]")
@@ -176,7 +176,7 @@ func TestNoFlood(t *testing.T) {
 				return msg(request(id, 0, "hang", ""), mine(wire.Cancel, id, ""))
 			})
 		}},
-		{"calls cancelled after 10 ms", 300, youngCall, func(s *side) {
+		{"calls cancelled after 10 ms", 60, youngCall, func(s *side) {
 			hundred(s, func(id uint64) []byte {
 				if id <= 100 {
 					return request(id, 0, "hang", "")
@@ -184,9 +184,9 @@ func TestNoFlood(t *testing.T) {
 				return msg(mine(wire.Cancel, id-100, ""), request(id, 0, "hang", ""))
 			})
 		}},
-		{"streams left after an item", 200, 0, func(s *side) {
+		{"streams left after an item", 40, 0, func(s *side) {
 			first := s.id + 1
-			hundred(s, func(id uint64) []byte { return request(id, takes, "dots", "[1000]") })
+			hundred(s, func(id uint64) []byte { return request(id, takes, "dots", "[40]") })
 			for id := first; id <= s.id; id++ {
 				s.send(mine(wire.Cancel, id, ""))
 			}
@@ -195,7 +195,7 @@ func TestNoFlood(t *testing.T) {
 		{"2,000 pings a second", 200, 100 * time.Second / patiencePerSecond, func(s *side) {
 			hundred(s, func(uint64) []byte { return conFrame(wire.Ping, "") })
 		}},
-		{"a keen reader of one-byte items, who gives credit for each", 50, 0, func(s *side) {
+		{"a keen reader of one-byte items, who gives credit for each", 2, 0, func(s *side) {
 			s.id++
 			id := s.id
 			s.send(request(id, takes, "dots", "[10000]"))
@@ -217,7 +217,7 @@ func TestNoFlood(t *testing.T) {
 			}
 			s.forget()
 		}},
-		{"a writer of one-byte items into a stream that ends", 100, 0, func(s *side) {
+		{"a writer of one-byte items into a stream that ends", 10, 0, func(s *side) {
 			s.id++
 			s.send(request(s.id, feeds, "curt", ""))
 			synctest.Wait() // its answer is here, but on its way still
@@ -251,7 +251,7 @@ func TestPeersDoNotFlood(t *testing.T) {
 	for i := range 32 {
 		wait.Go(func() {
 			from := []*Peer{a, b}[i%2]
-			for k := range 300 {
+			for k := range 60 {
 				switch k % 4 {
 				case 0:
 					hi.Call(t.Context(), from, "x")
@@ -261,7 +261,7 @@ func TestPeersDoNotFlood(t *testing.T) {
 					cancel()
 					p.Await(nil)
 				case 2:
-					for range dots.Call(t.Context(), from, 1000) {
+					for range dots.Call(t.Context(), from, 200) {
 						break
 					}
 				case 3:
