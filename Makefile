@@ -1,5 +1,6 @@
-# All that CI does is `make test`. Needs Go (and a C compiler, for the race detector), nothing else:
-# tools are built from tools/go.mod into bin/ at their first use.
+# All that CI does is `make test`. Needs Go, a C compiler (for the race detector and the models) and
+# spin, which it installs where it may: other tools are built from tools/go.mod into bin/ at their
+# first use.
 
 # Each module of the repository is built on its own, whatever go.work lies above it.
 export GOWORK := off
@@ -9,7 +10,7 @@ SHELL       := bash
 
 GO       ?= go
 TOOLS    := bin/.tools-$(shell $(GO) env GOVERSION)
-MODULES  := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+MODULES  := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod soak/go.mod))
 RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 # Settings: make fuzz FUZZTIME=10m
@@ -42,14 +43,18 @@ picture: ## Draw the picture at the top of the README from a run of the demo
 	$(GO) run ./cmd/chum demo 2>/dev/null | sed 's#[^ ]*/chum-demo-[0-9]*#$$DEMO#' | (cd tools && $(GO) run ./termsvg) > doc/demo.svg
 
 .PHONY: test
-test: tidy unit lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, lint, vulnerabilities
+test: tidy unit model lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, models, lint, vulnerabilities
 
-# bench goes without the race detector, or all that it compares with would be compiled again for it.
+# The other modules go without the race detector, or all that they stand on would be compiled again for it.
 .PHONY: unit
 unit: ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
 	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
-	$(if $(filter ./...,$(PKG)),$(if $(filter bench,$(MODULES)),cd bench && $(GO) test -timeout 15m ./...))
+	$(if $(filter ./...,$(PKG)),@$(foreach m,$(filter-out .,$(MODULES)),echo "unit $m"; (cd $m && $(GO) test -timeout 15m ./...);))
+
+.PHONY: model
+model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
+	@bash spec/model/check.sh
 
 .PHONY: lint
 lint: $(TOOLS) ## Vet, staticcheck, format and the other linters of .golangci.yml
@@ -77,6 +82,10 @@ fuzz: ## Run each fuzz target for FUZZTIME, 20s unless said otherwise
 soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in another order each time
 	@for i in $$(seq $(ROUNDS)); do echo "soak: round $$i of $(ROUNDS)"; \
 		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
+
+.PHONY: soak-net
+soak-net: ## Cut 1,000 connections of real processes at random, under load and with the server killed, 3 minutes
+	cd soak && $(GO) test -count=1 -v -timeout 15m . -args -conns 1000 -span 60s -pause 3s
 
 .PHONY: bench
 bench: ## Measure chum beside other libraries, 25 minutes (BENCH=-short: three, nothing is kept)
