@@ -76,13 +76,14 @@ func TestReadingBesideAStuckWrite(t *testing.T) {
 			var wait sync.WaitGroup
 			defer wait.Wait()
 			wait.Go(func() {
-				for {
-					if c.WriteMessage(make([]byte, 1<<20)) != nil {
-						return
-					}
+				if c.WriteMessage(make([]byte, 64<<20)) == nil { // more than all buffers on the way
+					t.Error("written, and nobody has read it")
 				}
 			})
 			defer c.Close()
+			if _, err := f.r.Peek(1); err != nil { // it has begun
+				t.Fatal(err)
+			}
 			for range 50 {
 				f.Write(frame{first: 0x89, payload: "there?"}.bytes(f.isClient))
 				f.Write(frame{first: 0x82, payload: "hello"}.bytes(f.isClient))
