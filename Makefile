@@ -1,6 +1,6 @@
 # All that CI does is `make test`. Needs Go, a C compiler (for the race detector and the models) and
 # spin, which it installs where it may: other tools are built from tools/go.mod into bin/ at their
-# first use.
+# first use. One test runs a client on Node.js, if there is one.
 
 # Each module of the repository is built on its own, whatever go.work lies above it.
 export GOWORK := off
@@ -11,6 +11,7 @@ SHELL       := bash
 GO       ?= go
 TOOLS    := bin/.tools-$(shell $(GO) env GOVERSION)
 MODULES  := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod soak/go.mod))
+NODE     := jsonrpc/testdata/node
 RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 # Settings: make fuzz FUZZTIME=10m
@@ -47,7 +48,7 @@ test: tidy unit model lint vuln ## Everything that CI does: go.mod, unit tests w
 
 # The other modules go without the race detector, or all that they stand on would be compiled again for it.
 .PHONY: unit
-unit: ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
+unit: node ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
 	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
 	$(if $(filter ./...,$(PKG)),@$(foreach m,$(filter-out .,$(MODULES)),echo "unit $m"; (cd $m && $(GO) test -timeout 15m ./...);))
@@ -55,6 +56,14 @@ unit: ## The unit tests alone, with the race detector (PKG=./rpc/... for some of
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
 	@bash spec/model/check.sh
+
+.PHONY: node
+node: $(NODE)/node_modules/.package-lock.json ## Install the JSON-RPC client of npm that a test runs, if there is a Node.js
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+		echo "npm rpc-websockets: not installed and not tested, there is no node and npm (Node.js 18 or newer) in the PATH"; \
+	else cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
 
 .PHONY: lint
 lint: $(TOOLS) ## Vet, staticcheck, format and the other linters of .golangci.yml
@@ -79,7 +88,7 @@ fuzz: ## Run each fuzz target for FUZZTIME, 20s unless said otherwise
 	@bash tools/fuzz.sh $(FUZZTIME) $(PKG)
 
 .PHONY: soak
-soak: ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in another order each time
+soak: node ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in another order each time
 	@for i in $$(seq $(ROUNDS)); do echo "soak: round $$i of $(ROUNDS)"; \
 		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
 

@@ -81,11 +81,13 @@ var libraries = []library{
 	{module: "golang.org/x/term", in: []string{"cmd/..."}, why: "only commands have a terminal"},
 
 	{module: "go.uber.org/goleak", in: []string{"..."}, tests: true, why: "it looks for leaks in tests"},
+	{module: "github.com/creachadair/jrpc2", in: []string{"jsonrpc"}, tests: true, why: "a JSON-RPC client that others wrote"},
+	{module: "github.com/sourcegraph/jsonrpc2", in: []string{"jsonrpc"}, tests: true, why: "another"},
 	{module: "pgregory.net/rapid", in: []string{"..."}, tests: true, why: "it makes input for tests"},
 	{module: "github.com/coder/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand, and is measured by"},
-	{module: "github.com/gorilla/websocket", in: []string{"ws"}, tests: true, why: "what our framing must understand"},
 	{module: "github.com/santhosh-tekuri/jsonschema/v6", in: []string{"cmd/..."}, why: "the command checks arguments against a method's schema before it calls"},
 	{module: "github.com/santhosh-tekuri/jsonschema/v6", in: []string{"rpc"}, tests: true, why: "somebody else's reading of the schemas that rpc makes"},
+	{module: "github.com/gorilla/websocket", in: []string{"ws", "jsonrpc"}, tests: true, why: "what our framing must understand, and JSON-RPC clients stand on"},
 	{module: "github.com/google/go-cmp", in: []string{"..."}, tests: true, why: "it panics where values do not compare: for tests"},
 	{module: "github.com/rogpeppe/go-internal", in: []string{"cmd/..."}, tests: true, why: "testscript runs commands"},
 }

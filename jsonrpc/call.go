@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wire"
 )
@@ -18,6 +20,9 @@ type call struct {
 	batch *batch // where the answer goes; nil: it is a message of its own
 	feeds bool   // the caller streams items
 	takes bool   // the callee does
+
+	notify bool           // made by the peer, which waits for no answer
+	meta   jsontext.Value // of a call of the peer that was not written yet
 
 	long *assembly // a long value of the peer that is arriving
 

@@ -1,11 +1,13 @@
 package jsonrpc
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wire"
@@ -55,6 +57,7 @@ type translator struct {
 	mux    *rpc.Mux
 	limits limits
 	logger *slog.Logger
+	start  time.Time // where our clock begins
 
 	ready   chan struct{} // a token: there is something for the peer to read
 	taken   chan struct{} // a token: the peer has taken all that was there
@@ -70,9 +73,13 @@ type translator struct {
 	called bool   // a ping will bring the writing side here
 	table  table
 
-	reading, unread []byte // what the peer reads now, used by its read loop only
-	after           []byte // frames for the peer, due when out is written; the writing side's
-	bulk            uint64 // bulk bytes that the peer has sent; the writing side's
+	reading, unread []byte // what the peer reads now; its read loop's
+
+	// The writing side's.
+	after  []byte // frames for the peer, due when out is written
+	bulk   uint64 // bulk bytes that the peer has sent
+	marked uint64 // of these, those before its last mark
+	ackDue bool   // that mark was not answered yet
 }
 
 // texts are messages one behind the other.
@@ -87,6 +94,7 @@ func newTranslator(conn TextConn, services *rpc.Mux, options *rpc.Options) *tran
 		mux:     services,
 		limits:  limitsFrom(options),
 		logger:  slog.Default(),
+		start:   time.Now(),
 		ready:   make(chan struct{}, 1),
 		taken:   make(chan struct{}, 1),
 		greeted: make(chan struct{}),
@@ -211,6 +219,11 @@ func (t *translator) flush() error {
 			return fmt.Errorf("jsonrpc: %w", err)
 		}
 		start = end
+	}
+	if t.ackDue { // only now the other side has taken what came before the mark
+		t.ackDue = false
+		came := binary.AppendUvarint(nil, t.marked)
+		t.later(wire.Frame{Kind: wire.Ack, Payload: binary.AppendUvarint(came, uint64(time.Since(t.start).Microseconds()))})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -32,6 +32,7 @@ type message struct {
 	// What JSON-RPC does not have. All may be missing.
 	Timeout jsontext.Value `json:"timeout"` // milliseconds until the caller gives up
 	Credit  jsontext.Value `json:"credit"`  // what it takes of a stream for now
+	Meta    jsontext.Value `json:"meta"`    // metadata: an object of strings
 }
 
 // fault says why a message is not taken.
@@ -134,6 +135,7 @@ type request struct {
 	timeout uint64 // ms; 0: none
 	paced   bool   // the caller says what it takes of the stream: credit, for now
 	credit  uint64
+	meta    []byte // as a request frame has it
 }
 
 func (m *message) request() (r request, _ *fault) {
@@ -169,6 +171,11 @@ func (m *message) request() (r request, _ *fault) {
 		r.paced = true
 		if r.credit, err = strconv.ParseUint(string(m.Credit), 10, 64); err != nil || r.credit > maxCredit {
 			return bad("credit must be an integer of bytes")
+		}
+	}
+	if m.Meta != nil {
+		if r.meta, err = appendMeta(nil, m.Meta); err != nil {
+			return bad("meta: " + err.Error())
 		}
 	}
 	return r, nil

@@ -60,19 +60,22 @@ func collect[T any](t *testing.T, in iter.Seq2[T, error]) (list []T) {
 
 // TestPeers runs everything that peers do over JSON-RPC, in both directions at once.
 func TestPeers(t *testing.T) {
-	a, b := pair(t, testMux(), testMux(), nil)
-	var wait sync.WaitGroup
-	for _, p := range []*rpc.Peer{a, b} {
-		for range 2 {
-			wait.Go(func() { exercise(t, p) })
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, testMux(), testMux(), nil)
+		var wait sync.WaitGroup
+		for _, p := range []*rpc.Peer{a, b} {
+			for range 2 {
+				wait.Go(func() { exercise(t, p) })
+			}
 		}
-	}
-	wait.Wait()
-	for _, p := range []*rpc.Peer{a, b} {
-		if s := p.Stats(); s.Strikes != 0 || s.Out.Open != 0 || s.In.Open != 0 {
-			t.Errorf("%+v", s)
+		wait.Wait()
+		synctest.Wait() // for handlers that were cancelled
+		for _, p := range []*rpc.Peer{a, b} {
+			if s := p.Stats(); s.Strikes != 0 || s.Out.Open != 0 || s.In.Open != 0 || s.Waiting != 0 {
+				t.Errorf("%+v", s)
+			}
 		}
-	}
+	})
 }
 
 func exercise(t *testing.T, p *rpc.Peer) {

@@ -103,7 +103,8 @@ func (t *translator) request(m *message, r request, b *batch) {
 
 	head := binary.AppendUvarint(nil, c.mode())
 	head = binary.AppendUvarint(head, r.timeout)
-	head = binary.AppendUvarint(head, 0) // no metadata
+	head = binary.AppendUvarint(head, uint64(len(r.meta)))
+	head = append(head, r.meta...)
 	head = binary.AppendUvarint(head, uint64(len(r.method)))
 	head = append(head, r.method...)
 	t.value(c.frame(wire.Request, nil), head, r.params)

@@ -26,7 +26,7 @@ func (t *translator) translate(f wire.Frame) error {
 	case wire.Request:
 		return t.ask(f)
 	case wire.Mark:
-		t.later(wire.Frame{Kind: wire.Ack, Payload: binary.AppendUvarint(nil, t.bulk)})
+		t.marked, t.ackDue = t.bulk, true
 	case wire.Ping:
 		// JSON-RPC has no ping. That the connection takes what is written is the sign of life.
 		t.later(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
@@ -48,17 +48,23 @@ func (t *translator) later(f wire.Frame) { t.after = wire.Append(t.after, f) }
 func (t *translator) ask(f wire.Frame) error {
 	var n [4]uint64 // mode, time left, length of the metadata, length of the method
 	b := f.Payload
+	var meta []byte
 	var err error
 	for i := range n {
 		if n[i], b, err = wire.Uvarint(b); err != nil {
 			return fmt.Errorf("jsonrpc: request of the peer: %w", err)
 		}
 		if i == 2 {
-			b = b[min(n[i], uint64(len(b))):]
+			k := min(n[i], uint64(len(b)))
+			meta, b = b[:k], b[k:]
 		}
 	}
 	name := string(b[:min(n[3], uint64(len(b)))])
 	c := &call{id: f.ID, own: true, paced: true, feeds: n[0]&1 != 0, takes: n[0]&2 != 0}
+	if c.meta, c.notify, err = parseMeta(meta); err != nil {
+		return err
+	}
+	c.notify = c.notify && !c.feeds && !c.takes
 	t.table.open(c)
 	if f.Form != wire.JSON {
 		t.refusePeer(c, failed(rpc.FailedPrecondition, rpc.No, "the other side takes JSON only: wait for Peer.Ready before you call it with raw bytes"))
@@ -86,16 +92,27 @@ func (t *translator) call(c *call, name string, params []byte) {
 		return
 	}
 	t.say(func(b []byte) []byte {
-		b = appendName(append(b, `{"jsonrpc":"2.0","id":`...), c.id)
-		b = append(append(append(b, `,"method":"`...), name...), '"') // letters, digits and dots: no quotes
+		b = append(b, `{"jsonrpc":"2.0",`...)
+		if !c.notify {
+			b = append(appendName(append(b, `"id":`...), c.id), ',')
+		}
+		b = append(append(append(b, `"method":"`...), name...), '"') // letters, digits and dots: no quotes
 		if len(params) > 0 {
 			b = append(append(b, `,"params":`...), params...)
 		}
 		if c.takes {
 			b = strconv.AppendInt(append(b, `,"credit":`...), c.credit, 10)
 		}
+		if c.meta != nil {
+			b = append(append(b, `,"meta":`...), c.meta...)
+		}
 		return append(b, '}')
 	})
+	c.meta = nil
+	if c.notify {
+		t.table.drop(c)
+		t.later(c.frame(wire.Result, nil))
+	}
 }
 
 // refusePeer ends a call of the peer that cannot be made.

@@ -5,4 +5,7 @@
 //	peer, err := wsrpc.Connect(ctx, "ws://localhost:7171", services, nil)
 //
 //	http.ListenAndServe("localhost:7171", wsrpc.Handler(services, nil))
+//
+// The same address takes programs without our library: they speak JSON-RPC 2.0, see package
+// jsonrpc.
 package wsrpc

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chumsync/chum/jsonrpc"
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/session"
 	"github.com/chumsync/chum/wire"
@@ -90,17 +91,19 @@ type Server struct {
 }
 
 // ServeHTTP takes over a request that asks for a WebSocket, and returns at once: the
-// connection lives on.
+// connection lives on. A client that names no subprotocol may speak JSON-RPC 2.0 in text
+// messages, see package jsonrpc.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.isClosing() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	conn, err := ws.Accept(w, r, &s.options.WS)
+	accepted, err := ws.Accept(w, r, &s.options.WS)
 	if err != nil {
 		return // the request was answered
 	}
+	conn := s.speaks(accepted)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -130,6 +133,15 @@ func (s *Server) arrive(beneath wire.Conn) {
 	s.peers[peer] = struct{}{}
 	s.mu.Unlock()
 	s.attend(peer)
+}
+
+// speaks gives the Conn that brings a client's frames. A client that does not say by its
+// subprotocol that it has a peer, too, may speak JSON-RPC: its first message decides.
+func (s *Server) speaks(conn ws.Conn) wire.Conn {
+	if conn.Subprotocol() == ws.Subprotocol {
+		return conn
+	}
+	return jsonrpc.Detect(conn, s.services, &s.options.RPC)
 }
 
 func (s *Server) isClosing() bool {
