@@ -403,6 +403,9 @@ func (in *inflow) finish(err error) {
 		in.over, in.err = true, err
 	}
 	if code := CodeOf(err); code == Cancelled || code == DeadlineExceeded {
+		if len(in.queue) > 0 { // without them it is not whole, though its end is here
+			in.err = err
+		}
 		in.discard()
 	}
 	in.signal()

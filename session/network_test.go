@@ -21,6 +21,7 @@ type network struct {
 	mu     sync.Mutex
 	random *rand.Rand // nil: only what the test says
 	faults int        // how many are left
+	stalls int        // how many of them may be stalls
 	dials  int
 	down   bool // nobody can be reached
 	hang   bool // nobody answers
@@ -150,7 +151,10 @@ func (n *network) dial(ctx context.Context) (wire.Conn, error) {
 }
 
 func (n *network) serve(beneath wire.Conn) {
-	c, err := n.server.Accept(beneath)
+	n.mu.Lock()
+	server := n.server
+	n.mu.Unlock()
+	c, err := server.Accept(beneath)
 	if err != nil {
 		n.mu.Lock()
 		n.err = err
@@ -178,6 +182,9 @@ func (n *network) harm(c *cable) {
 		c.arrives = r.IntN(2) == 0
 		n.faults--
 	case 2:
+		if n.stalls--; n.stalls < 0 {
+			return
+		}
 		c.stallAt = c.writes + 1 + r.IntN(20)
 		n.faults--
 	}

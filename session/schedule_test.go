@@ -31,7 +31,7 @@ func TestSchedules(t *testing.T) {
 // schedule is one run.
 func schedule(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	n := &network{random: rand.New(rand.NewPCG(seed, 2)), faults: r.IntN(8)}
+	n := &network{random: rand.New(rand.NewPCG(seed, 2)), faults: r.IntN(8), stalls: 8}
 	a, b := join(t, n, nil, nil)
 	ends := [2]*conn{a, b}
 	var sent [2]int
