@@ -17,6 +17,7 @@ RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 # Settings: make fuzz FUZZTIME=10m
 FUZZTIME ?= 20s
 ROUNDS   ?= 20
+SCHEDULES ?= 100000
 COUNT    ?= 6
 BENCH    ?=
 PKG      ?= ./...
@@ -95,6 +96,10 @@ soak: node ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in
 .PHONY: soak-net
 soak-net: ## Cut 1,000 connections of real processes at random, under load and with the server killed, 3 minutes
 	cd soak && $(GO) test -count=1 -v -timeout 15m . -args -conns 1000 -span 60s -pause 3s
+.PHONY: soak-session
+soak-session: ## Run SCHEDULES random schedules of cuts beneath peers, 100,000 unless said otherwise, and a tenth with the race detector
+	$(GO) test ./session -run TestCallsSurviveCuts -v -timeout 60m -schedules $(SCHEDULES)
+	$(if $(RACE),$(GO) test ./session -race -run TestCallsSurviveCuts -v -timeout 60m -schedules $$(($(SCHEDULES) / 10)) -seed 1000000)
 
 .PHONY: bench
 bench: ## Measure chum beside other libraries, 25 minutes (BENCH=-short: three, nothing is kept)

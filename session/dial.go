@@ -32,7 +32,8 @@ type State struct {
 type Phase int
 
 // The phases of a session, in the order in which they come: Connected once, then Waiting, for
-// each try anew, and Resumed in turns, at last Over.
+// each try anew, and Resumed in turns, at last Over. With [Redial] another session follows:
+// Waiting, then Connected.
 const (
 	Connected Phase = iota + 1 // the first connection stands
 	Waiting                    // it was cut; another try is made at State.Next
@@ -168,7 +169,7 @@ func (c *conn) redial(why error) {
 			if ctx.Err() != nil || errors.Is(why, errFinal) {
 				break
 			}
-			next = time.Now().Add(backOff(attempt))
+			next = time.Now().Add(backOff(attempt, longWait))
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -181,9 +182,11 @@ func (c *conn) redial(why error) {
 
 // backOff is how long to wait after a try that failed: full jitter (AWS, Exponential Backoff And
 // Jitter), so that clients of a server that was gone do not come back all at once.
-func backOff(attempt int) time.Duration {
-	return rand.N(min(firstWait<<min(attempt-1, 10), longWait))
+func backOff(attempt int, longest time.Duration) time.Duration {
+	return rand.N(min(firstWait<<min(attempt-1, 10), longest))
 }
+
+var errNoAnswer = fmt.Errorf("no answer within %v", tryTime)
 
 // errFinal is matched by what makes further tries useless.
 var errFinal = errors.New("")
@@ -195,7 +198,7 @@ func (e finalError) Unwrap() error      { return e.error }
 
 // tryResume dials once and resumes the session.
 func (c *conn) tryResume(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, fmt.Errorf("no answer within %v", tryTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, errNoAnswer)
 	defer cancel()
 	beneath, err := c.client.dial(ctx)
 	if err != nil {

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,7 +170,8 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// With NoResume, on either side, the connection's end is the peer's.
+// With NoResume, on either side, the connection's end is that of all open calls; with the
+// client's, of its peer.
 func TestNoResume(t *testing.T) {
 	for _, side := range []string{"client", "server"} {
 		o, c := quiet(), quiet()
@@ -193,17 +194,21 @@ func TestNoResume(t *testing.T) {
 		if _, err := promise.Await(); rpc.CodeOf(err) != rpc.Unavailable || rpc.ExecutedOf(err) != rpc.Maybe {
 			t.Errorf("%s: %v", side, err)
 		}
+		if side == "server" { // this client goes on with a new peer there
+			p.Close()
+		}
 		<-p.Done()
 		for len(server.Peers()) > 0 {
 			runtime.Gosched()
 		}
-		if n := between.connections(); n != 1 {
+		if n := between.connections(); n != 1 && side == "client" {
 			t.Errorf("%s: %d connections", side, n)
 		}
 	}
 }
 
-// A server that was started anew does not know the session: the peer learns it at once.
+// A server that was started anew does not know the session: what was open fails at once, and
+// the same peer goes on with a new session.
 func TestServerStartsAnew(t *testing.T) {
 	_, url := serve(t, services(), quiet())
 	_, other := serve(t, services(), quiet())
@@ -211,25 +216,47 @@ func TestServerStartsAnew(t *testing.T) {
 	o := quiet()
 	states := make(chan session.State, 100)
 	o.Session.OnState = func(s session.State) { states <- s }
-	p, err := wsrpc.Connect(t.Context(), between.url(), nil, o)
+	p, err := wsrpc.Connect(t.Context(), between.url(), named("ann"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Close()
 	promise := hang.Go(t.Context(), p, struct{}{})
+	if s, err := greet.Call(t.Context(), p, "hello"); err != nil || s != "hello ann" { // so the other is out
+		t.Error(s, err)
+	}
 	between.mu.Lock()
 	between.to = strings.TrimPrefix(other, "http://")
 	between.mu.Unlock()
 	between.cut()
-	if _, err := promise.Await(); rpc.CodeOf(err) != rpc.Unavailable || !strings.Contains(err.Error(), "another process") {
+	if _, err := promise.Await(); rpc.CodeOf(err) != rpc.Unavailable || rpc.ExecutedOf(err) != rpc.Maybe || !strings.Contains(err.Error(), "another process") {
 		t.Error(err)
 	}
-	<-p.Done()
-	if !errors.Is(p.Err(), session.ErrLost) {
-		t.Errorf("the peer ended with %v", p.Err())
+	if s, err := greet.Call(t.Context(), p, "hello"); err != nil || s != "hello ann" {
+		t.Error(s, err)
 	}
-	for _, want := range []session.Phase{session.Connected, session.Waiting} {
-		if s := <-states; s.Phase != want {
-			t.Errorf("state %v, want %v", s.Phase, want)
-		}
+	var phases []session.Phase
+	for len(phases) < 5 || phases[len(phases)-1] != session.Connected {
+		phases = append(phases, (<-states).Phase)
+	}
+	if phases[0] != session.Connected || !slices.Contains(phases, session.Over) || slices.Contains(phases, session.Resumed) {
+		t.Errorf("states %v", phases)
+	}
+}
+
+// A client whose server shuts down finds the one that takes its place.
+func TestServerShutsDown(t *testing.T) {
+	first, url := serve(t, services(), quiet())
+	_, other := serve(t, services(), quiet())
+	between := newProxy(t, url)
+	p := connect(t, between.url(), named("ann"))
+	between.mu.Lock()
+	between.to = strings.TrimPrefix(other, "http://")
+	between.mu.Unlock()
+	if err := first.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s, err := greet.Call(t.Context(), p, "hello"); err != nil || s != "hello ann" {
+		t.Error(s, err)
 	}
 }

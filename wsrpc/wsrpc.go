@@ -23,7 +23,8 @@ type Options struct {
 	// and the peers go on, with all calls and streams, as if nothing had happened.
 	// Session.OnState tells a client's program.
 	Session session.Options
-	// NoResume, on either side, has a peer end with its connection instead.
+	// NoResume, on either side, has a peer end with its connection instead; a client's makes no
+	// other one either, unless RPC.Redial does.
 	NoResume bool
 	// OnPeer, if not nil, is called by a Server with each peer that has connected and said
 	// hello, on a goroutine of its own: the place for a server to call its clients.
@@ -41,8 +42,10 @@ func (o *Options) orDefault() Options {
 // both sides have said hello. It serves the other side from services; nil serves nothing.
 // ctx bounds the connecting and has no effect later. The caller closes the peer.
 //
-// When the connection is cut, the peer makes another one by itself, for up to 60 s: see
-// Options.Session.
+// When the connection is cut, the peer makes another one by itself, and nothing is lost: see
+// Options.Session. When the server is gone, or was started anew, the peer settles what was open
+// and goes on with a new session as soon as there is a server again, without end until it is
+// closed: see rpc.Options.Redial.
 func Connect(ctx context.Context, url string, services *rpc.Mux, options *Options) (*rpc.Peer, error) {
 	o := options.orDefault()
 	dial := func(ctx context.Context) (wire.Conn, error) { return ws.Dial(ctx, url, &o.WS) }
@@ -52,6 +55,9 @@ func Connect(ctx context.Context, url string, services *rpc.Mux, options *Option
 		conn, err = dial(ctx)
 	} else {
 		conn, err = session.Dial(ctx, dial, &o.Session)
+		if o.RPC.Redial == nil {
+			o.RPC.Redial = func(ctx context.Context) (wire.Conn, error) { return session.Redial(ctx, dial, &o.Session) }
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -78,7 +78,19 @@ func serve(t *testing.T, mux *rpc.Mux, o *wsrpc.Options) (*wsrpc.Server, string)
 
 func connect(t *testing.T, url string, mux *rpc.Mux) *rpc.Peer {
 	t.Helper()
-	p, err := wsrpc.Connect(t.Context(), url, mux, quiet())
+	return connectWith(t, url, mux, quiet())
+}
+
+// once is for a client that ends with its connection.
+func once() *wsrpc.Options {
+	o := quiet()
+	o.NoResume = true
+	return o
+}
+
+func connectWith(t *testing.T, url string, mux *rpc.Mux, o *wsrpc.Options) *rpc.Peer {
+	t.Helper()
+	p, err := wsrpc.Connect(t.Context(), url, mux, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +187,7 @@ func TestShutdown(t *testing.T) {
 	gate, running := make(chan struct{}), make(chan struct{})
 	mux.Func("wait", func() int { close(running); <-gate; return 42 })
 	server, url := serve(t, mux, quiet())
-	p := connect(t, url, nil)
+	p := connectWith(t, url, nil, once())
 	promise := p.Send(t.Context(), "wait")
 	<-running
 	done := make(chan error, 1)
@@ -213,7 +225,7 @@ func TestShutdown(t *testing.T) {
 
 func TestShutdownRunsOut(t *testing.T) {
 	server, url := serve(t, services(), quiet())
-	p := connect(t, url, nil)
+	p := connectWith(t, url, nil, once())
 	promise := hang.Go(t.Context(), p, struct{}{})
 	for server.Peers()[0].Stats().In.Open == 0 {
 		runtime.Gosched()
@@ -322,7 +334,7 @@ func TestListenAndServe(t *testing.T) {
 	go func() { done <- wsrpc.ListenAndServe(ctx, addr, services(), quiet()) }()
 	var p *rpc.Peer
 	for p == nil { // until it listens
-		p, _ = wsrpc.Connect(t.Context(), "ws://"+addr, named("ann"), quiet())
+		p, _ = wsrpc.Connect(t.Context(), "ws://"+addr, named("ann"), once())
 		if len(done) > 0 {
 			t.Fatal(<-done)
 		}

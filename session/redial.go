@@ -1,0 +1,45 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/chumsync/chum/wire"
+)
+
+// longestWait is how long Redial waits between two tries at most: a server that is gone may be
+// gone for long, and finds all its clients waiting when it is back.
+const longestWait = 30 * time.Second
+
+// Redial opens a new session where one was lost for good: because the server was started
+// anew, or was away for too long. It calls [Dial] until that succeeds, at once and then with
+// exponential back-off and full jitter, without end, and returns an error only when ctx has
+// ended. options.OnState is told of each try. It serves as rpc.Options.Redial.
+func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), options *Options) (wire.Conn, error) {
+	tell := func(State) {}
+	if options != nil && options.OnState != nil {
+		tell = options.OnState
+	}
+	var why error
+	next := time.Now()
+	for attempt := 1; ; attempt++ {
+		tell(State{Phase: Waiting, Err: why, Attempt: attempt, Next: next})
+		select {
+		case <-time.After(time.Until(next)):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		c, err := dialOnce(ctx, dial, options)
+		if err == nil {
+			return c, nil
+		}
+		why = err
+		next = time.Now().Add(backOff(attempt, longestWait))
+	}
+}
+
+func dialOnce(ctx context.Context, dial func(context.Context) (wire.Conn, error), options *Options) (wire.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, errNoAnswer)
+	defer cancel()
+	return Dial(ctx, dial, options)
+}
