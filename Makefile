@@ -20,6 +20,7 @@ ROUNDS   ?= 20
 SCHEDULES ?= 100000
 COUNT    ?= 6
 BENCH    ?=
+MUTANTS  ?=
 PKG      ?= ./...
 
 .DEFAULT_GOAL := help
@@ -45,7 +46,8 @@ picture: ## Draw the picture at the top of the README from a run of the demo
 	$(GO) run ./cmd/chum demo 2>/dev/null | sed 's#[^ ]*/chum-demo-[0-9]*#$$DEMO#' | (cd tools && $(GO) run ./termsvg) > doc/demo.svg
 
 .PHONY: test
-test: tidy unit model lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, models, lint, vulnerabilities
+test: MUTANTS := -short
+test: tidy unit model mutants lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, models, mutants, lint, vulnerabilities
 
 # The other modules go without the race detector, or all that they stand on would be compiled again for it.
 .PHONY: unit
@@ -65,6 +67,10 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
 		echo "npm rpc-websockets: not installed and not tested, there is no node and npm (Node.js 18 or newer) in the PATH"; \
 	else cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
+
+.PHONY: mutants
+mutants: ## Break one rule of the code at a time: a test must notice each (MUTANTS=-short: two of 31, all texts looked up)
+	cd tools && $(GO) run ./mutants $(MUTANTS)
 
 .PHONY: lint
 lint: $(TOOLS) ## Vet, staticcheck, format and the other linters of .golangci.yml
