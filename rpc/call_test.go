@@ -498,6 +498,9 @@ func TestManyOpenCalls(t *testing.T) {
 		gate := make(chan struct{})
 		mux.Func("wait", func(n int) int { <-gate; return n })
 		a, b := join(t, nil, mux, nil, o)
+		if err := a.Ready(t.Context()); err != nil { // before that it may be no more than 1,024
+			t.Fatal(err)
+		}
 		var promises []*Promise
 		for i := range n {
 			promises = append(promises, a.Send(t.Context(), "wait", i))
