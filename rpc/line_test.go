@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chumsync/chum/wire"
 )
@@ -27,8 +28,8 @@ func TestLineIsHandedOver(t *testing.T) {
 			calls.Go(func() { _, _ = hi.Call(t.Context(), r.peer, name) })
 			synctest.Wait() // the first stands in its write, since nobody reads
 		}
+		began := time.Now()
 		for want := uint64(1); want <= 2; {
-			synctest.Wait()
 			msg, err := r.conn.ReadMessage()
 			if err != nil {
 				t.Fatal(err)
@@ -43,6 +44,9 @@ func TestLineIsHandedOver(t *testing.T) {
 				}
 				msg = rest
 			}
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("the second request lay there for %v, until something else woke the line", waited)
 		}
 		r.conn.Close()
 		calls.Wait()
