@@ -98,6 +98,11 @@ var mutants = []mutant{
 		new: "	if e := k.m[name]; false {",
 	},
 	{
+		name: "acks counted", file: "session/session.go", test: "TestSchedules",
+		old: "		if err != nil || len(data) == 0 {\n",
+		new: "		if c.received++; err != nil || len(data) == 0 {\n",
+	},
+	{
 		name: "resends one too few", file: "session/session.go", test: "TestSchedules",
 		old: "	l.next, l.born = has+1, ",
 		new: "	l.next, l.born = has+2, ",
@@ -111,11 +116,6 @@ var mutants = []mutant{
 		name: "stale not fenced", file: "session/session.go", test: "TestSchedules|TestResume|TestHalfOpen",
 		old: "		case c.over || c.link != l:",
 		new: "		case c.over:",
-	},
-	{
-		name: "acks counted", file: "session/session.go", test: "TestSchedules",
-		old: "		if err != nil || len(data) == 0 {\n",
-		new: "		if c.received++; err != nil || len(data) == 0 {\n",
 	},
 	{
 		name: "freed when written", file: "session/write.go", test: "TestSchedules",
