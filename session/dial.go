@@ -183,7 +183,7 @@ func (c *conn) redial(why error) {
 // backOff is how long to wait after a try that failed: full jitter (AWS, Exponential Backoff And
 // Jitter), so that clients of a server that was gone do not come back all at once.
 func backOff(attempt int, longest time.Duration) time.Duration {
-	return rand.N(min(firstWait<<min(attempt-1, 10), longest))
+	return rand.N(min(firstWait<<min(attempt-1, 10), longest)) //nolint:gosec // to spread clients, not to keep a secret
 }
 
 var errNoAnswer = fmt.Errorf("no answer within %v", tryTime)

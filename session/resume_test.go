@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 3000, "how many random schedules TestCallsSurviveCuts runs")
+	schedules = flag.Int("schedules", 1500, "how many random schedules TestCallsSurviveCuts runs")
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first schedule")
 )
 

@@ -124,7 +124,7 @@ func (c *conn) pick(l *link) (p []byte, last bool) {
 		m := c.kept.at(l.next)
 		c.kept.writing = l.next
 		l.next++
-		if room := m.room != nil && len(m.room) <= wire.MaxMessage; !isControl(m.data) && !(ack && room) {
+		if room := m.room != nil && len(m.room) <= wire.MaxMessage; !isControl(m.data) && (!ack || !room) {
 			return m.data, false
 		}
 		head := appendAck(make([]byte, 0, maxAck), c.tell()) // stays on the stack
