@@ -176,7 +176,7 @@ func (c *call) start(ctx context.Context, form wire.Form, args []byte) error {
 	}
 	c.args, c.argsForm = args, form
 	if o != nil {
-		c.meta, c.repeat = o.meta, o.repeat
+		c.meta, c.repeat, c.priority = o.meta, o.repeat, o.priority
 	}
 	if p.goneAway {
 		c.held = true

@@ -10,15 +10,16 @@ import (
 // exchange is what the two ends of a call have in common: the streams in both directions and
 // the long value that is arriving. Guarded by Peer.mu.
 type exchange struct {
-	p       *Peer
-	id      uint64
-	own     bool // the call is ours
-	in      *inflow
-	out     *outflow
-	long    *assembly
-	unwatch func() bool // stops watching the caller's context
-	ended   bool        // close was called,
-	why     error       // with this
+	p        *Peer
+	id       uint64
+	own      bool // the call is ours
+	priority Priority
+	in       *inflow
+	out      *outflow
+	long     *assembly
+	unwatch  func() bool // stops watching the caller's context
+	ended    bool        // close was called,
+	why      error       // with this
 }
 
 // flow gives the outgoing flow, made when first needed.

@@ -169,12 +169,12 @@ func (l *line) takeBulk(p *Peer, msg []byte) []byte {
 	turn := min(portion, wire.MaxFrame)
 	for full := len(msg) + portion - turn/2; len(l.ready) > 0 && len(msg) < full && w.room() > 0; {
 		o := l.ready[0]
-		l.ready[0] = nil
-		l.ready = l.ready[1:]
-		o.queued = false
 		var n int
 		msg, n = o.take(msg, turn)
 		w.sent += uint64(n)
+		l.ready[0] = nil
+		l.ready = l.ready[1:]
+		o.queued = false
 		if o.pending() {
 			l.enqueue(o)
 		}

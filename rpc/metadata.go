@@ -25,9 +25,10 @@ const maxMetadata = 4 << 10
 
 // outgoing is what a caller's context says about the calls made with it.
 type outgoing struct {
-	meta   []byte // as it travels
-	repeat bool
-	err    error // metadata that cannot be sent
+	meta     []byte // as it travels
+	repeat   bool
+	priority Priority
+	err      error // metadata that cannot be sent
 }
 
 type outgoingKey struct{}

@@ -169,6 +169,7 @@ func (p *Peer) request(f wire.Frame) error {
 	}
 	if len(meta) > 0 {
 		s.meta = bytes.Clone(meta)
+		s.priority = priorityOf(s.meta)
 	}
 	if e := p.admit(s, method); e != nil {
 		return p.refused(s, e)

@@ -414,6 +414,8 @@ func (c *handlerContext) Value(key any) any {
 		return c.s.p
 	case servingKey{}:
 		return c.s
+	case outgoingKey{}:
+		return c.s.priority.outgoing()
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type outflow struct {
 	queued  bool // in line.ready
 	last    bool // with what lies here the call is answered
 	failed  bool // and the answer is an error
-	surplus int  // bytes of the turn that were not used, or overdrawn
+	surplus int  // 0, or below: what it has sent beyond its share
 	wake    chan struct{}
 	over    bool
 	err     error
@@ -105,13 +105,15 @@ func (o *outflow) finish(err error) {
 	o.signal()
 }
 
-// take appends what the flow may send in one turn, about the bytes given, and returns how many
-// bulk bytes that is.
+// take appends what the flow may send when it is its turn, in frames of about the bytes given
+// at most, and returns how many bulk bytes that is.
 func (o *outflow) take(msg []byte, turn int) (_ []byte, bulk int) {
 	if o.over { // it ended while it waited for its turn
 		return msg, 0
 	}
-	o.surplus += turn
+	if o.surplus += o.x.priority.share(turn); o.surplus <= 0 {
+		return msg, 0
+	}
 	for o.surplus > 0 && o.pending() {
 		before := len(msg)
 		var n int
@@ -134,8 +136,8 @@ func (o *outflow) take(msg []byte, turn int) (_ []byte, bulk int) {
 		bulk += n
 		o.surplus -= len(msg) - before
 	}
+	o.surplus = min(o.surplus, 0)
 	if !o.pending() {
-		o.surplus = 0
 		if cap(o.frames) > keepBuffer {
 			reuse(o.frames)
 			o.frames = nil
@@ -144,8 +146,6 @@ func (o *outflow) take(msg []byte, turn int) (_ []byte, bulk int) {
 		if o.last {
 			o.x.p.answered(o)
 		}
-	} else {
-		o.surplus = min(o.surplus, 0)
 	}
 	o.signal()
 	return msg, bulk
@@ -462,9 +462,8 @@ func (in *inflow) next() (item, error) {
 }
 
 // credit gives the sender back what was read, in large enough portions, and more than that if
-// the window is what holds the stream up: the reader has read all that came, and a quarter of
-// the window lasted no longer than half a round trip. It reports whether there is something to
-// send.
+// the window is what holds the stream up: the reader has read all that came, and at this pace
+// the window lasts no longer than two round trips. It reports whether there is something to send.
 func (in *inflow) credit(cost int) bool {
 	in.eaten += cost
 	if in.over || in.eaten < in.window/4 {
@@ -473,7 +472,8 @@ func (in *inflow) credit(cost int) bool {
 	p := in.x.p
 	grant := in.eaten
 	now := p.health.now()
-	held := in.waited && now-in.gave <= max(p.health.roundTrip, nearTrip)/2 && p.account.ample()
+	lasts := (now - in.gave).Seconds() * float64(in.window) / float64(in.eaten)
+	held := in.waited && lasts <= 2*max(p.health.roundTrip, nearTrip).Seconds() && p.account.ample()
 	if grow := in.window; held && grow <= (grownLimit-p.grown)/2 {
 		p.grown += grow
 		in.window += grow

@@ -21,7 +21,7 @@ const (
 	// growGain is by how much the window exceeds what the path itself holds while its rate is
 	// being looked for, cruiseGain when it is found: above 1, so that a path that got faster shows. With drainGain
 	// nothing waits in the path.
-	growGain, cruiseGain, drainGain = 2.0, 1.15, 0.5
+	growGain, cruiseGain, drainGain = 2.0, 1.25, 0.5
 	// slack is added to the window since marks stand some way apart, and what the path brings
 	// within jitter since those who send and acknowledge have to be scheduled.
 	slack  = 8 << 10
