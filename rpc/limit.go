@@ -48,8 +48,9 @@ type patience struct {
 // refill counts in the time since the last message.
 func (q *patience) refill(now time.Duration) {
 	const each = time.Second / patiencePerSecond
-	if n := (now - q.at) / each; n > 0 {
-		q.left, q.at = int(min(time.Duration(q.left)+n, patienceMost)), q.at+n*each
+	if n := int64((now - q.at) / each); n > 0 {
+		q.left = int(min(int64(q.left)+n, patienceMost))
+		q.at += time.Duration(n) * each
 	}
 }
 

@@ -45,7 +45,7 @@ func (m Method[A, R]) call(ctx context.Context, p *Peer, a A) (r R, err error) {
 
 func (m Method[A, R]) callAround(ctx context.Context, p *Peer, a A) (R, error) {
 	var r R
-	err := around(p.opt.OnCall, ctx, CallInfo{string(m), "call", p}, func(ctx context.Context) (err error) {
+	err := around(ctx, p.opt.OnCall, CallInfo{string(m), "call", p}, func(ctx context.Context) (err error) {
 		r, err = m.call(ctx, p, a)
 		return err
 	})

@@ -24,11 +24,11 @@ type CallInfo struct {
 }
 
 // around runs f with the middlewares around it, the first of them outermost.
-func around(chain []Middleware, ctx context.Context, info CallInfo, f func(context.Context) error) error {
+func around(ctx context.Context, chain []Middleware, info CallInfo, f func(context.Context) error) error {
 	if len(chain) == 0 {
 		return f(ctx)
 	}
-	return chain[0](ctx, info, func(ctx context.Context) error { return around(chain[1:], ctx, info, f) })
+	return chain[0](ctx, info, func(ctx context.Context) error { return around(ctx, chain[1:], info, f) })
 }
 
 // beginAround is begin with middlewares around: the call is started within them.
@@ -36,7 +36,7 @@ func (c *call) beginAround(ctx context.Context, start func(context.Context)) {
 	started := make(chan struct{})
 	go func() {
 		begun := false
-		err := around(c.p.opt.OnCall, ctx, CallInfo{c.method, c.mode.String(), c.p}, func(ctx context.Context) error {
+		err := around(ctx, c.p.opt.OnCall, CallInfo{c.method, c.mode.String(), c.p}, func(ctx context.Context) error {
 			if begun {
 				return failure(FailedPrecondition, No, "rpc: %s: a middleware may go on once with a promise or a stream", c.method)
 			}

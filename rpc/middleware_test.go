@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -167,7 +166,7 @@ func TestMiddlewareRefuses(t *testing.T) {
 		a, _ = join(t, nil, testMux(), nil, &Options{OnServe: []Middleware{swallow}})
 		_, err = hi.Call(t.Context(), a, "x")
 		fails(t, err, Internal, No, "did not go on")
-		fails(t, firstError(iter.Seq2[int, error](count.Call(t.Context(), a, 3))), Internal, No, "did not go on")
+		fails(t, firstError(count.Call(t.Context(), a, 3)), Internal, No, "did not go on")
 	})
 }
 

@@ -353,7 +353,7 @@ func TestManyCuts(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMux(Public)
-		m.Func("echo", func(ctx context.Context, key string) string { return Metadata(ctx, key) })
+		m.Func("echo", Metadata)
 		a, _ := pair(t, m)
 		ask := func(ctx context.Context, key string) (s string, err error) {
 			err = a.Send(ctx, "echo", key).Await(&s)
@@ -393,10 +393,10 @@ func TestKeyed(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			runs[Key(ctx)]++
-			switch {
-			case n == 13:
+			switch n {
+			case 13:
 				return nil, Errorf(FailedPrecondition, "not today")
-			case n == 14:
+			case 14:
 				panic("asked for")
 			}
 			return []string{Key(ctx)}, nil

@@ -73,7 +73,7 @@ func (s *serving) handle() error {
 	if len(chain) == 0 {
 		return s.handleIn(&s.ctx)
 	}
-	err := around(chain, &s.ctx, CallInfo{s.service.Name, s.service.Kind, s.p}, s.handleIn)
+	err := around(&s.ctx, chain, CallInfo{s.service.Name, s.service.Kind, s.p}, s.handleIn)
 	if err == nil && !s.ran {
 		err = Errorf(Internal, "a middleware did not go on with the call")
 	}

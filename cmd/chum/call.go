@@ -80,7 +80,7 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 		if !ok || key == "" {
 			return misuse("%q is no metadata", m).hinted("give KEY=VALUE")
 		}
-		ctx = rpc.WithMetadata(ctx, key, text)
+		ctx = rpc.WithMetadata(ctx, key, text) //nolint:fatcontext // as many as the command line has
 	}
 	if feeds := info.Kind == "sink" || info.Kind == "duplex"; feeds && (text == "-" || o.data == "-") {
 		return misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", method).
