@@ -199,6 +199,10 @@ func (p *Peer) Ready(ctx context.Context) error {
 // Done is closed when the connection is over for good and every call has been settled.
 func (p *Peer) Done() <-chan struct{} { return p.gone }
 
+// Context returns a context that ends with the peer: for context.AfterFunc, or for what is
+// done on its behalf. Done is closed a moment later, when every call has been settled.
+func (p *Peer) Context() context.Context { return p.life }
+
 // Err says why the connection ended: nil while it has not, and nil if either side closed it
 // in order.
 func (p *Peer) Err() error {

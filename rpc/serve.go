@@ -366,6 +366,7 @@ func (p *Peer) rest(w *worker) {
 		w.resting = true
 		w.idle = p.health.lastTick
 		p.idle = append(p.idle, w)
+		p.health.wakeBy(p.heard + 2*idleWorkers)
 	}
 }
 

@@ -137,8 +137,22 @@ func (s *Server) arrive(beneath wire.Conn) {
 	// With the lock held, so that whoever has heard from the peer finds it in the list.
 	peer := rpc.NewPeer(conn, s.services, &s.options.RPC)
 	s.peers[peer] = struct{}{}
+	s.wait.Add(1)
 	s.mu.Unlock()
-	s.attend(peer)
+	// A goroutine that waits for the end would cost each idle connection a stack.
+	context.AfterFunc(peer.Context(), func() { s.depart(peer) })
+	if s.options.OnPeer != nil && peer.Ready(context.Background()) == nil {
+		s.options.OnPeer(peer)
+	}
+}
+
+// depart takes a peer that has ended off the list.
+func (s *Server) depart(peer *rpc.Peer) {
+	defer s.wait.Done()
+	<-peer.Done()
+	s.mu.Lock()
+	delete(s.peers, peer)
+	s.mu.Unlock()
 }
 
 // speaks gives the Conn that brings a client's frames. A client that does not say by its
@@ -154,17 +168,6 @@ func (s *Server) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closing
-}
-
-// attend keeps a peer in the list while it lives.
-func (s *Server) attend(peer *rpc.Peer) {
-	if s.options.OnPeer != nil && peer.Ready(context.Background()) == nil {
-		s.options.OnPeer(peer)
-	}
-	<-peer.Done()
-	s.mu.Lock()
-	delete(s.peers, peer)
-	s.mu.Unlock()
 }
 
 // Peers returns the peers that are there now, also those whose connection was cut and may be
