@@ -54,7 +54,7 @@ test: tidy unit model mutants lint vuln ## Everything that CI does: go.mod, unit
 unit: node ## The unit tests alone, with the race detector (PKG=./rpc/... for some of them)
 	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
-	$(if $(filter ./...,$(PKG)),@$(foreach m,$(filter-out .,$(MODULES)),echo "unit $m"; (cd $m && $(GO) test -timeout 15m ./...);))
+	$(if $(filter ./...,$(PKG)),@set -e; for m in $(filter-out .,$(MODULES)); do echo "unit $$m"; (cd $$m && $(GO) test -timeout 15m ./...); done)
 
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
