@@ -74,6 +74,25 @@ func TestStatsOfOpenCalls(t *testing.T) {
 }
 
 // The trace sees each frame once, on either side, in the order of the connection.
+// A long value that was sent does not wait any more, though its call goes on.
+func TestSentValuesDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMux(Public)
+		Method[[]byte, struct{}]("hold").Handle(m, func(ctx context.Context, _ []byte) (struct{}, error) {
+			<-ctx.Done()
+			return struct{}{}, nil
+		})
+		a, b := pair(t, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		a.Send(ctx, "hold", make([]byte, 300_000))
+		synctest.Wait()
+		if na, nb := a.Stats().Waiting, b.Stats().Waiting; na != 0 || nb != 0 {
+			t.Errorf("%d and %d bytes wait", na, nb)
+		}
+	})
+}
+
 // A call whose error still waits behind its items is counted once, also when it is cancelled
 // meanwhile.
 func TestErrorThatWaitsIsCountedOnce(t *testing.T) {

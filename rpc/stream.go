@@ -71,6 +71,13 @@ func (o *outflow) waiting() int {
 	return len(o.frames) - o.off + len(o.value) - o.valueOff + len(o.run)
 }
 
+// ready wakes whoever feeds the flow, unless what it gave has not all been taken.
+func (o *outflow) ready() {
+	if len(o.run) == 0 && o.value == nil {
+		o.signal()
+	}
+}
+
 func (o *outflow) signal() {
 	select {
 	case o.wake <- struct{}{}:
@@ -101,7 +108,7 @@ func (o *outflow) queue(f wire.Frame) {
 // finish drops what has not been sent.
 func (o *outflow) finish(err error) {
 	o.over, o.err = true, err
-	o.frames, o.off, o.value = nil, 0, nil
+	o.frames, o.off, o.value, o.valueOff = nil, 0, nil, 0
 	o.signal()
 }
 
@@ -147,7 +154,7 @@ func (o *outflow) take(msg []byte, turn int) (_ []byte, bulk int) {
 			o.x.p.answered(o)
 		}
 	}
-	o.signal()
+	o.ready()
 	return msg, bulk
 }
 
@@ -166,7 +173,7 @@ func (o *outflow) takeValue(msg []byte, most int) (_ []byte, bulk int) {
 	msg = append(msg, o.value[o.valueOff:o.valueOff+n]...)
 	o.begun = true
 	if o.valueOff += n; o.valueOff == len(o.value) {
-		o.value = nil
+		o.value, o.valueOff = nil, 0
 	}
 	return msg, len(head) + n
 }
@@ -287,7 +294,7 @@ func (o *outflow) addCredit(n uint64) error {
 	if o.pending() { // a run that had none
 		o.x.p.line.enqueue(o)
 	}
-	o.signal()
+	o.ready()
 	return nil
 }
 
