@@ -53,7 +53,7 @@ func TestResume(t *testing.T) {
 				t.Errorf("state %d of %v", k, states)
 			}
 		}
-		if count[Resumed] < 5 { // a cut may come before the last one was noticed
+		if count[Resumed] < 2 { // a cut may come before the last one was noticed, or hit a try to resume
 			t.Errorf("resumed %d times", count[Resumed])
 		}
 		if s := states[1]; s.Attempt != 1 || s.Err == nil || time.Until(s.Next) > 0 {
