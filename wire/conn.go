@@ -8,8 +8,8 @@ import "time"
 // at any time. A Conn has no deadlines: whoever wants to give up calls Close, which ends a
 // blocked ReadMessage and WriteMessage.
 type Conn interface {
-	// ReadMessage returns the next message. The slice is valid until the next ReadMessage
-	// or Close. After an orderly end of the other side it returns io.EOF; any other error
+	// ReadMessage returns the next message. The slice is valid until the next ReadMessage, also
+	// when somebody closes the Conn meanwhile. After an orderly end of the other side it returns io.EOF; any other error
 	// says what broke. An error is final.
 	ReadMessage() ([]byte, error)
 

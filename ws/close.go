@@ -77,6 +77,7 @@ func (c *conn) part(f farewell) {
 	}
 	c.reading.Lock() // a ReadMessage that waits gets the other side's Close frame first
 	defer c.reading.Unlock()
+	c.in.leave()
 	defer c.in.release()
 	if c.readErr == nil {
 		c.readErr = c.awaitClose()

@@ -287,6 +287,17 @@ func (r *receiver) roomFor(rest int) {
 	}
 }
 
+// leave lets go of the buffer that the last message lies in, since somebody may still be reading
+// that, and goes on with what has come behind it in another.
+func (r *receiver) leave() {
+	if r.buf == nil {
+		return
+	}
+	rest := (*r.buf)[r.pos:r.end]
+	r.buf = lend(max(len(rest), minBuffer))
+	r.from, r.to, r.pos, r.end = 0, 0, 0, copy(*r.buf, rest)
+}
+
 // release gives the buffer back.
 func (r *receiver) release() {
 	if r.buf != nil {
