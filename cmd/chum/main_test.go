@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -148,7 +149,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	pipe, err := s.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
-	servers[ts] = append(servers[ts], s)
+	servers.push(ts, s)
 	ts.Defer(func() { // where the script failed before it stopped it
 		s.cmd.Process.Kill()
 		s.cmd.Wait()
@@ -169,18 +170,42 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PID", strconv.Itoa(s.cmd.Process.Pid))
 }
 
-// servers are those that each script started and has not stopped.
-var servers = map[*testscript.TestScript][]*started{}
+// servers are those that each script started and has not stopped. Scripts run at the same time.
+var servers stacks
+
+type stacks struct {
+	mu sync.Mutex
+	m  map[*testscript.TestScript][]*started
+}
+
+func (t *stacks) push(ts *testscript.TestScript, s *started) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = make(map[*testscript.TestScript][]*started)
+	}
+	t.m[ts] = append(t.m[ts], s)
+}
+
+// pop gives the last; nil if there is none.
+func (t *stacks) pop(ts *testscript.TestScript) *started {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.m[ts]
+	if len(list) == 0 {
+		return nil
+	}
+	t.m[ts] = list[:len(list)-1]
+	return list[len(list)-1]
+}
 
 // stop [SIGNAL]: ends the server started last, which must exit with 0. What it printed since
 // the URL can be looked at as that of exec.
 func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
-	list := servers[ts]
-	if neg || len(list) == 0 {
+	s := servers.pop(ts)
+	if neg || s == nil {
 		ts.Fatalf("no server was started")
 	}
-	s := list[len(list)-1]
-	servers[ts] = list[:len(list)-1]
 	sig := syscall.SIGTERM
 	if len(args) == 1 && args[0] == "INT" {
 		sig = syscall.SIGINT
