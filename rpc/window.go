@@ -15,12 +15,13 @@ const (
 	minWindow     = 16 << 10
 	maxConnWindow = 16 << 20
 	// maxPortion bounds how much bulk goes into one message, so that calls that come next wait no
-	// longer than it takes to write this; it is a sixteenth of the window, nearby a quarter, and at least minPortion.
+	// longer than it takes to write this; it is a sixteenth of the window, nearby a quarter, and at
+	// least minPortion.
 	maxPortion = 120 << 10
 	minPortion = 4 << 10
 	// growGain is by how much the window exceeds what the path itself holds while its rate is
-	// being looked for, cruiseGain when it is found: above 1, so that a path that got faster shows. With drainGain
-	// nothing waits in the path.
+	// being looked for, cruiseGain when it is found: above 1, so that a path that got faster shows.
+	// With drainGain nothing waits in the path.
 	growGain, cruiseGain, drainGain = 2.0, 1.25, 0.5
 	// slack is added to the window since marks stand some way apart, and what the path brings
 	// within jitter since those who send and acknowledge have to be scheduled.
