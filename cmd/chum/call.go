@@ -1,16 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"os"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -19,7 +18,8 @@ import (
 )
 
 type callOptions struct {
-	data    string   // file with the raw last argument; "-" is standard input; "" none
+	body    string   // file with raw bytes; "-" is standard input; "" none
+	raw     bool     // raw bytes to standard output, whatever that is, and nothing else
 	meta    []string // KEY=VALUE
 	timeout time.Duration
 }
@@ -27,28 +27,35 @@ type callOptions struct {
 func (a *app) callCommand() *cobra.Command {
 	var o callOptions
 	c := &cobra.Command{
-		Use:   "call URL METHOD [JSON|-] [--data FILE]",
+		Use:   "call URL METHOD [JSON|-] [--body FILE|-] [--raw]",
 		Short: "Call a method of another side",
 		Long: `Call a method by name and print its result. JSON holds the arguments: an array by position,
 an object by name, anything else is a single argument; "-" reads it from standard input. An
 argument that is an array or an object itself stands in an array of one.
---data gives the contents of a file as the last argument where that is raw bytes.
 The arguments are checked against what the server says of the method before they are sent.
 
-Results that are JSON are printed as JSON, raw bytes as they are, though not on a terminal.
-A stream is printed item by item, one line of JSON each. A method that is fed a stream reads
-its items from standard input, one JSON value after the other.`,
+--body gives the bytes of a file, as they are: as the last argument where that is raw bytes,
+else to a method that is fed a stream. Without it such a method is fed standard input. A stream
+of bytes is sent while it is read, however long it is; any other takes one JSON value after
+the other.
+
+Results that are JSON are printed as JSON, a stream of them item by item, one line each. Raw
+bytes are printed as they are while they come, though not on a terminal unless they are text.
+--raw prints raw bytes on a terminal, too, and nothing else on standard output: JSON that comes
+with them goes to standard error. A method that answers without raw bytes is not called.`,
 		Example: `  chum call ws://127.0.0.1:7171 getRef '"notes"'
   chum call ws://127.0.0.1:7171 listRefs
-  chum call ws://127.0.0.1:7171 getObject '["9f86d081884c7d65..."]' > object
-  echo '["notes"]' | chum call ws://127.0.0.1:7171 getRef -`,
+  chum call ws://127.0.0.1:7171 getObject '["9f86d081884c7d65..."]' --raw > object
+  echo '["notes"]' | chum call ws://127.0.0.1:7171 getRef -
+  tar c notes | chum call ws://127.0.0.1:8080 upload '"notes.tar"' --body -`,
 		Args: arguments(2, 3, "the URL of a server, a method and its arguments as JSON"),
 		RunE: func(c *cobra.Command, args []string) error { return a.call(c.Context(), args, o) },
 	}
-	c.Flags().StringVar(&o.data, "data", "", "give the bytes of `FILE` as the last argument; - is standard input")
+	c.Flags().StringVar(&o.body, "body", "", "send the bytes of `FILE` as the last argument or as the stream; - is standard input")
+	c.Flags().BoolVar(&o.raw, "raw", false, "print the raw bytes of the answer and nothing else, also on a terminal")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "wait `TIME` for the answer, such as 5s (default 30s, for streams none)")
 	c.Flags().StringArrayVar(&o.meta, "meta", nil, "send metadata `KEY=VALUE` with the call; may be given again")
-	_ = c.MarkFlagFilename("data")
+	_ = c.MarkFlagFilename("body")
 	c.ValidArgsFunction = a.completeMethod
 	return c
 }
@@ -59,7 +66,18 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 	if len(args) == 3 {
 		text = args[2]
 	}
-	value, err := a.callArguments(ctx, text, o.data)
+	if text == "-" && o.body == "-" {
+		return misuse("standard input cannot be both the arguments and the body").hinted("give one of them in the command or as a file")
+	}
+	if o.raw && a.json {
+		return misuse("--raw prints bytes as they are, which JSON cannot hold").hinted("leave --json or --raw out")
+	}
+	body, err := a.openBody(ctx, o.body)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	value, err := a.callArguments(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -72,8 +90,16 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 	if err != nil {
 		return err
 	}
+	fed, err := a.place(ctx, info, &value, body, text == "-")
+	if err != nil {
+		return err
+	}
+	defer fed.Close()
 	if err := checkArguments(description, info, value); err != nil {
 		return err
+	}
+	if o.raw && !mayBeRaw(cmp.Or(info.Out.Form, info.Result.Form)) {
+		return misuse("%s answers without raw bytes", method).hinted("leave --raw out; chum methods %s %s tells what it answers", address, method)
 	}
 	for _, m := range o.meta {
 		key, text, ok := strings.Cut(m, "=")
@@ -82,69 +108,112 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 		}
 		ctx = rpc.WithMetadata(ctx, key, text) //nolint:fatcontext // as many as the command line has
 	}
-	if feeds := info.Kind == "sink" || info.Kind == "duplex"; feeds && (text == "-" || o.data == "-") {
-		return misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", method).
-			hinted("give the arguments in the command, and --data a file")
-	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
+	w := &answer{app: a, raw: o.raw}
 	switch info.Kind {
 	case "source":
-		return a.printStream(rpc.Source[rpc.Value, rpc.Value](method).Call(ctx, peer, value))
+		return w.stream(rpc.Source[rpc.Value, rpc.Value](method).Call(ctx, peer, value))
 	case "sink":
-		in := interruptible(ctx, a.stdin)
-		defer in.Close()
-		result, err := rpc.Sink[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In.Form))
-		return a.printResult(result, err)
+		return w.result(rpc.Sink[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(fed, info.In.Form)))
 	case "duplex":
-		in := interruptible(ctx, a.stdin)
-		defer in.Close()
-		return a.printStream(rpc.Duplex[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(in, info.In.Form)))
+		return w.stream(rpc.Duplex[rpc.Value, rpc.Value, rpc.Value](method).Call(ctx, peer, value, items(fed, info.In.Form)))
 	}
-	result, err := rpc.Method[rpc.Value, rpc.Value](method).Call(ctx, peer, value)
-	return a.printResult(result, err)
+	return w.result(rpc.Method[rpc.Value, rpc.Value](method).Call(ctx, peer, value))
+}
+
+// An input is where raw bytes or items come from.
+type input struct {
+	io.ReadCloser
+	name string // for people; "" if there is none
+}
+
+// Close closes what there is.
+func (in input) Close() error {
+	if in.ReadCloser == nil {
+		return nil
+	}
+	return in.ReadCloser.Close()
+}
+
+const stdinName = "standard input"
+
+// openBody opens what --body names.
+func (a *app) openBody(ctx context.Context, name string) (input, error) {
+	switch name {
+	case "":
+		return input{}, nil
+	case "-":
+		return input{interruptible(ctx, a.stdin), stdinName}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return input{}, err
+	}
+	return input{interruptible(ctx, f), name}, nil // it may be a pipe; it is closed with the process
+}
+
+// place gives the body to where a method takes it, as its last argument or as its stream, and
+// returns what the method is fed.
+func (a *app) place(ctx context.Context, info rpc.MethodInfo, value *rpc.Value, body input, stdinUsed bool) (fed input, err error) {
+	feeds := info.Kind == "sink" || info.Kind == "duplex"
+	switch form := info.Args.Form; {
+	case body.name == "":
+	case form == "bytes" || form == "pair" || !feeds && mayBeRaw(form):
+		if value.Body, err = readArgument(body); err != nil {
+			return input{}, err
+		}
+		stdinUsed = stdinUsed || body.name == stdinName
+	case feeds:
+		return body, nil
+	default:
+		return input{}, misuse("%s takes no raw bytes", info.Name).
+			hinted("give its arguments as JSON, without --body; chum methods URL %s tells what it takes", info.Name)
+	}
+	switch {
+	case !feeds:
+		return input{}, nil
+	case stdinUsed:
+		return input{}, misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", info.Name).
+			hinted("give the arguments in the command, or what comes from standard input as a file with --body")
+	}
+	return input{interruptible(ctx, a.stdin), stdinName}, nil
+}
+
+// mayBeRaw tells whether a value of a form that rpc.methods names may have raw bytes. Of a
+// method that the other side does not describe nobody knows.
+func mayBeRaw(form string) bool {
+	return form == "bytes" || form == "pair" || form == "any" || form == ""
 }
 
 // callArguments makes the argument list of what stands in the command.
-func (a *app) callArguments(ctx context.Context, text, data string) (v rpc.Value, err error) {
-	if text == "-" && data == "-" {
-		return v, misuse("standard input cannot be both the arguments and the data").hinted("give one of them in the command or as a file")
-	}
+func (a *app) callArguments(ctx context.Context, text string) (v rpc.Value, err error) {
 	if text == "-" {
-		all, err := a.readInput(ctx)
+		in := interruptible(ctx, a.stdin)
+		defer in.Close()
+		all, err := readArgument(input{in, stdinName})
 		if err != nil {
 			return v, err
 		}
 		text = string(all)
 	}
 	if text = strings.TrimSpace(text); text != "" {
-		if v.JSON, err = argumentList(text); err != nil {
-			return v, err
-		}
-	}
-	switch data {
-	case "":
-	case "-":
-		v.Body, err = a.readInput(ctx)
-	default:
-		v.Body, err = os.ReadFile(data)
+		v.JSON, err = argumentList(text)
 	}
 	return v, err
 }
 
-// maxInput is how much of standard input may be an argument, in bytes: more than any server
-// takes for a value.
-const maxInput = 64 << 20
+// maxArgument is how much may be read as an argument, in bytes: more than any server takes for a
+// value.
+const maxArgument = 64 << 20
 
-func (a *app) readInput(ctx context.Context) ([]byte, error) {
-	in := interruptible(ctx, a.stdin)
-	defer in.Close()
-	all, err := io.ReadAll(io.LimitReader(in, maxInput+1))
-	if len(all) > maxInput {
-		return nil, misuse("standard input has more than %s, which no server takes as an argument", amount(maxInput)).
+func readArgument(in input) ([]byte, error) {
+	all, err := io.ReadAll(io.LimitReader(in, maxArgument+1))
+	if len(all) > maxArgument {
+		return nil, misuse("%s has more than %s, which no server takes as an argument", in.name, amount(maxArgument)).
 			hinted("send what is longer through a method that is fed a stream")
 	}
 	return all, err
@@ -186,7 +255,7 @@ func describe(ctx context.Context, peer *rpc.Peer, address, method string) (rpc.
 
 // items reads what is fed to a method: raw bytes as they come, else JSON values one after the
 // other.
-func items(in io.Reader, form string) iter.Seq2[rpc.Value, error] {
+func items(in input, form string) iter.Seq2[rpc.Value, error] {
 	return func(yield func(rpc.Value, error) bool) {
 		if form == "bytes" {
 			for piece, err := range rpc.Chunks(in) {
@@ -203,74 +272,11 @@ func items(in io.Reader, form string) iter.Seq2[rpc.Value, error] {
 			case errors.Is(err, io.EOF):
 				return
 			case err != nil:
-				yield(rpc.Value{}, misuse("item %d on standard input is no JSON: %w", n, err))
+				yield(rpc.Value{}, misuse("item %d of %s is no JSON: %w", n, in.name, err))
 				return
 			case !yield(rpc.Value{JSON: v.Clone()}, nil):
 				return
 			}
 		}
 	}
-}
-
-// printResult prints the one answer of a call.
-func (a *app) printResult(v rpc.Value, err error) error {
-	if err != nil {
-		return err
-	}
-	if v.Body != nil {
-		if len(v.JSON) > 0 {
-			a.stderr.printf("%s\n", harmless(string(v.JSON))) // the head of what follows
-		}
-		return a.printRaw(v.Body)
-	}
-	if len(v.JSON) == 0 {
-		return nil // nothing is a result, too
-	}
-	text := string(v.JSON)
-	if a.stdout.terminal {
-		_ = v.JSON.Indent(jsontext.WithIndent("  ")) // it is valid, or it would not have come
-		text = harmless(string(v.JSON))
-	}
-	_, err = fmt.Fprintln(a.stdout, text)
-	return err
-}
-
-// printStream prints items as they come.
-func (a *app) printStream(stream iter.Seq2[rpc.Value, error]) error {
-	for v, err := range stream {
-		if err != nil {
-			return err
-		}
-		if v.Body != nil && len(v.JSON) == 0 {
-			err = a.printRaw(v.Body)
-		} else {
-			err = a.printItem(v)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// printItem prints an item as a line. Raw bytes that come with it are only counted: lines
-// cannot hold them.
-func (a *app) printItem(v rpc.Value) error {
-	if _, err := fmt.Fprintf(a.stdout, "%s\n", v.JSON); err != nil {
-		return err
-	}
-	if v.Body != nil && !a.quiet {
-		a.stderr.printf("%s of raw bytes with it are not printed\n", amount(len(v.Body)))
-	}
-	return nil
-}
-
-// printRaw prints bytes as they are, but spares a terminal what is not text.
-func (a *app) printRaw(b []byte) error {
-	if a.stdout.terminal && (!utf8.Valid(b) || harmless(string(b)) != string(b)) {
-		return fail(exitFailed, "the result is %s of binary data, which would upset the terminal", amount(len(b))).
-			hinted("send it to a file with > FILE, or through a pipe")
-	}
-	_, err := a.stdout.Write(b)
-	return err
 }

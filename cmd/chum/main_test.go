@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -358,6 +359,36 @@ func testserver() {
 			}
 		}
 	})
+	rpc.Method[rpc.Value, rpc.Value]("any").Handle(mux, func(_ context.Context, v rpc.Value) (rpc.Value, error) { return v, nil })
+	rpc.Method[string, labelled]("named").Handle(mux, func(_ context.Context, name string) (labelled, error) {
+		return labelled{name, []byte("bytes of " + name)}, nil
+	})
+	rpc.Source[int, labelled]("several").Handle(mux, func(_ context.Context, n int) iter.Seq2[labelled, error] {
+		return func(yield func(labelled, error) bool) {
+			for range n {
+				if !yield(labelled{"x", []byte("bytes of x")}, nil) {
+					return
+				}
+			}
+		}
+	})
+	rpc.HandleReader(mux, rpc.Sink[labelled, []byte, string]("label"), func(_ context.Context, l labelled, r io.Reader) (string, error) {
+		n, err := io.Copy(io.Discard, r)
+		return fmt.Sprintf("%s, %s, %d", l.Name, bytes.TrimSpace(l.Data), n), err
+	})
+	rpc.Duplex[struct{}, []byte, []byte]("mirror").Handle(mux, func(_ context.Context, _ struct{}, in iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) {
+			for b, err := range in {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if !yield(b[:1], nil) || !yield(b[1:], nil) {
+					return
+				}
+			}
+		}
+	})
 	rpc.HandleReader(mux, rpc.Sink[struct{}, []byte, int64]("measure"), func(_ context.Context, _ struct{}, r io.Reader) (int64, error) {
 		return io.Copy(io.Discard, r)
 	})
@@ -372,6 +403,12 @@ func testserver() {
 	fmt.Println("ws://" + ln.Addr().String())
 	go http.Serve(ln, wsrpc.Handler(mux, nil))
 	untilTold()
+}
+
+// labelled is JSON with raw bytes beside it.
+type labelled struct {
+	Name string `json:"name"`
+	Data []byte `json:"data"`
 }
 
 func untilTold() {
