@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// A try to resume has 8 s: a lost packet that opens a connection is repeated after 1, 3 and
-	// 7 s. Between tries go by up to 3 s. Both together keep the time from the end of a
-	// partition to the resume below 5 s.
+	// A try has 8 s: a lost packet that opens a connection is repeated after 1, 3 and 7 s.
+	// Between tries go by up to 3 s. So the longest time in which none is sent is 4 s, and the
+	// time from the end of a partition to the resume, or to the next session, below 5 s.
 	tryTime   = 8 * time.Second
 	firstWait = 100 * time.Millisecond
 	longWait  = 3 * time.Second
@@ -169,7 +169,7 @@ func (c *conn) redial(why error) {
 			if ctx.Err() != nil || errors.Is(why, errFinal) {
 				break
 			}
-			next = time.Now().Add(backOff(attempt, longWait))
+			next = time.Now().Add(backOff(attempt))
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -182,8 +182,8 @@ func (c *conn) redial(why error) {
 
 // backOff is how long to wait after a try that failed: full jitter (AWS, Exponential Backoff And
 // Jitter), so that clients of a server that was gone do not come back all at once.
-func backOff(attempt int, longest time.Duration) time.Duration {
-	return rand.N(min(firstWait<<min(attempt-1, 10), longest)) //nolint:gosec // to spread clients, not to keep a secret
+func backOff(attempt int) time.Duration {
+	return rand.N(min(firstWait<<min(attempt-1, 10), longWait)) //nolint:gosec // to spread clients, not to keep a secret
 }
 
 var errNoAnswer = fmt.Errorf("no answer within %v", tryTime)

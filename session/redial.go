@@ -7,13 +7,9 @@ import (
 	"github.com/chumsync/chum/wire"
 )
 
-// longestWait is how long Redial waits between two tries at most: a server that is gone may be
-// gone for long, and finds all its clients waiting when it is back.
-const longestWait = 30 * time.Second
-
 // Redial opens a new session where one was lost for good: because the server was started
 // anew, or was away for too long. It calls [Dial] until that succeeds, at once and then with
-// exponential back-off and full jitter, without end, and returns an error only when ctx has
+// exponential back-off and full jitter of up to 3 s, without end, and returns an error only when ctx has
 // ended. options.OnState is told of each try. It serves as rpc.Options.Redial.
 func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), options *Options) (wire.Conn, error) {
 	tell := func(State) {}
@@ -34,7 +30,7 @@ func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), 
 			return c, nil
 		}
 		why = err
-		next = time.Now().Add(backOff(attempt, longestWait))
+		next = time.Now().Add(backOff(attempt))
 	}
 }
 

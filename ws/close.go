@@ -75,8 +75,8 @@ func (c *conn) part(f farewell) {
 	if f.answered && !c.client {
 		return
 	}
-	c.reading.Lock() // a ReadMessage that waits gets the other side's Close frame first
-	defer c.reading.Unlock()
+	c.beginReading() // a ReadMessage that waits gets the other side's Close frame first
+	defer c.endReading()
 	c.in.leave()
 	defer c.in.release()
 	if c.readErr == nil {

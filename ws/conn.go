@@ -20,15 +20,16 @@ type conn struct {
 	client      bool
 	subprotocol string
 
-	reading sync.Mutex // held by who reads: ReadMessage, later the closing
-	in      receiver
-	readErr error // final
+	in      receiver // of who reads: ReadMessage, later the closing
+	readErr error    // final
 
 	writing  sync.Mutex // held by who writes a frame
 	out      sender
 	writeErr error // final
 
 	mu      sync.Mutex // never held while something waits
+	reading bool       // somebody does
+	readers sync.Cond  // those who wait for it
 	closed  bool       // Close was called
 	ending  bool       // the closing has begun, by Close or by what came
 	pong    []byte     // the payload of the last ping that was not answered
@@ -41,6 +42,7 @@ func newConn(c net.Conn, r io.Reader, early []byte, client bool, subprotocol str
 	w := &conn{net: c, client: client, subprotocol: subprotocol, out: newSender(c, client)}
 	w.in = newReceiver(newSource(c, r), !client, limit, early)
 	w.in.onPing = w.answerPing
+	w.readers.L = &w.mu
 	return w
 }
 
@@ -60,8 +62,8 @@ func (c *conn) read(wantText bool) (opcode, []byte, error) {
 	if c.isClosed() {
 		return 0, nil, wire.ErrClosed
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.beginReading()
+	defer c.endReading()
 	if c.readErr != nil {
 		return 0, nil, c.readErr
 	}
@@ -75,6 +77,24 @@ func (c *conn) read(wantText bool) (opcode, []byte, error) {
 		return 0, nil, wire.ErrClosed
 	}
 	return op, p, err
+}
+
+// beginReading waits until nobody else reads. A reader may wait for ever, so this is no mutex:
+// the fake clock of testing/synctest would stand still while one is waited for.
+func (c *conn) beginReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.reading {
+		c.readers.Wait()
+	}
+	c.reading = true
+}
+
+func (c *conn) endReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	c.readers.Signal()
 }
 
 // ended says why nothing more can be read, and begins to answer it. An orderly end is io.EOF.
