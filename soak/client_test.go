@@ -15,8 +15,7 @@ import (
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/session"
-	"github.com/chumsync/chum/wire"
-	"github.com/chumsync/chum/ws"
+	"github.com/chumsync/chum/wsrpc"
 )
 
 // An outcome is how one call ended, as its caller saw it.
@@ -30,7 +29,8 @@ type outcome struct {
 // A tally is what a client process saw.
 type tally struct {
 	Resumed  int            `json:"resumed"`
-	Lost     int            `json:"lost"` // peers whose session was lost
+	Lost     int            `json:"lost"`  // sessions that were lost: their peers go on with new ones
+	Ended    int            `json:"ended"` // peers that ended by themselves, which none may
 	Calls    map[string]int `json:"calls"`
 	Bytes    int64          `json:"bytes"`    // of streams, both ways
 	Failed   []outcome      `json:"failed"`   // calls that ended with an error
@@ -85,10 +85,9 @@ func drive() error {
 	return json.NewEncoder(os.Stdout).Encode(&c.tally)
 }
 
-// connect opens a session through one of the proxies.
+// connect makes a peer through one of the proxies.
 func (c *client) connect(ctx context.Context, mux *rpc.Mux, addr string) (*rpc.Peer, error) {
-	dial := func(ctx context.Context) (wire.Conn, error) { return ws.Dial(ctx, "ws://"+addr, nil) }
-	conn, err := session.Dial(ctx, dial, &session.Options{OnState: func(s session.State) {
+	return wsrpc.Connect(ctx, "ws://"+addr, mux, &wsrpc.Options{Session: session.Options{OnState: func(s session.State) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		switch s.Phase {
@@ -99,16 +98,7 @@ func (c *client) connect(ctx context.Context, mux *rpc.Mux, addr string) (*rpc.P
 				c.Lost++
 			}
 		}
-	}})
-	if err != nil {
-		return nil, err
-	}
-	p := rpc.NewPeer(conn, mux, nil)
-	if err := p.Ready(ctx); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return p, nil
+	}}})
 }
 
 // keepBusy makes calls on one connection.
@@ -126,10 +116,9 @@ func (c *client) keepBusy(i int) {
 	var calls sync.WaitGroup
 	var peer *rpc.Peer
 	for n := 0; time.Now().Before(end); n++ {
-		if peer == nil || peer.Err() != nil { // none yet, it could not be opened in the storm, or it is lost
+		if peer == nil { // it could not be opened in the storm
 			var err error
 			if peer, err = c.connect(ctx, mux, c.load.Addrs[rand.N(len(c.load.Addrs))]); err != nil {
-				peer = nil
 				c.mu.Lock()
 				c.Starting++
 				c.mu.Unlock()
@@ -147,6 +136,11 @@ func (c *client) keepBusy(i int) {
 		}
 	}
 	calls.Wait()
+	if peer != nil && peer.Err() != nil {
+		c.mu.Lock()
+		c.Ended++
+		c.mu.Unlock()
+	}
 }
 
 // call makes one call, and looks at what came.
@@ -211,6 +205,7 @@ func (c *client) compare(w work, got received) error {
 func (t *tally) add(o tally) {
 	t.Resumed += o.Resumed
 	t.Lost += o.Lost
+	t.Ended += o.Ended
 	t.Bytes += o.Bytes
 	t.Unended += o.Unended
 	t.Starting += o.Starting

@@ -14,8 +14,7 @@ import (
 	"os"
 
 	"github.com/chumsync/chum/rpc"
-	"github.com/chumsync/chum/session"
-	"github.com/chumsync/chum/ws"
+	"github.com/chumsync/chum/wsrpc"
 )
 
 // The methods of the server. Each run is written down in the ledger before anything else is done.
@@ -68,7 +67,6 @@ func serve(addr, ledgerName string) error {
 		return err
 	}
 	mux := services(ledger{file})
-	sessions := session.NewServer(nil)
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -78,17 +76,7 @@ func serve(addr, ledgerName string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := ws.Accept(w, r, nil)
-		if err != nil {
-			return // the request was answered
-		}
-		go func() {
-			if c, err := sessions.Accept(conn); err == nil && c != nil {
-				rpc.NewPeer(c, mux, nil)
-			}
-		}()
-	}))
+	return http.Serve(l, wsrpc.Handler(mux, nil))
 }
 
 func services(l ledger) *rpc.Mux {

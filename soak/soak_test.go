@@ -208,6 +208,9 @@ func check(t *testing.T, sum *tally, ledger string) {
 		t.Errorf("%d calls succeeded, %d ran", succeeded, len(runs))
 	}
 	t.Logf("%d handlers ran; of the calls that failed, %d were not executed, %d maybe", len(runs), no, maybe)
+	if sum.Ended > 0 {
+		t.Errorf("%d peers ended, though nobody closed them", sum.Ended)
+	}
 	if sum.Unended > 0 {
 		t.Errorf("%d calls never ended", sum.Unended)
 	}
