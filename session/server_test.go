@@ -191,6 +191,40 @@ func TestImpossibleCounts(t *testing.T) {
 	})
 }
 
+// Acks that say nothing new are a flood in the end; as many are allowed as others acknowledged.
+func TestEmptyAcks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(network)
+		a, b := join(t, n, nil, nil)
+		atA := collect(a)
+		collect(b)
+		ack := func(received int) {
+			t.Helper()
+			if err := n.last().other.Conn.WriteMessage(appendAck(nil, uint64(received))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		const busy = ackCount - 1 // or the other side would acknowledge, too
+		for k := range busy {     // each message is acknowledged at once, and then once more
+			write(t, a, k+1, k+1)
+			synctest.Wait()
+			ack(k + 1)
+			ack(k + 1)
+		}
+		for range maxEmptyAcks - 1 {
+			ack(busy)
+		}
+		if _, err := atA.all(); err != nil {
+			t.Fatalf("the session ended with %v", err)
+		}
+		ack(busy)
+		if _, err := atA.all(); err == nil || !strings.Contains(err.Error(), "the other side floods: 257 acks acknowledged nothing") {
+			t.Errorf("the session ended with %v", err)
+		}
+	})
+}
+
 // Who answers must know the secret, too: a stranger is not believed, and the right server is
 // still found later.
 func TestStranger(t *testing.T) {

@@ -78,6 +78,9 @@ const (
 	// vainLimit is how often in a row a connection may be given up by Renew on which the other
 	// side took nothing: it comes again, but does not listen.
 	vainLimit = 3
+	// maxEmptyAcks is how many acks may come alone and acknowledge nothing, beyond the messages
+	// that others did acknowledge. Ours always acknowledge something.
+	maxEmptyAcks = 256
 )
 
 // conn is a session, on either side.
@@ -112,6 +115,7 @@ type conn struct {
 	ackTimer *time.Timer
 	ackArmed bool
 
+	emptyAcks        int    // acks alone that acknowledged nothing, less the messages that others did
 	vain             int    // connections given up on which nothing was taken
 	ackedAt, heardAt uint64 // kept.first and received, when the connection came
 }
@@ -181,7 +185,7 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 		}
 		var n uint64
 		if n, data, err = split(p); err == nil {
-			err = c.acknowledged(n)
+			err = c.acknowledged(n, len(data) == 0)
 		}
 		if err != nil || len(data) == 0 {
 			return nil, false, err
@@ -205,10 +209,19 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 	return data, true, nil
 }
 
-// acknowledged lets go of what the other side has.
-func (c *conn) acknowledged(n uint64) error {
+// acknowledged lets go of what the other side has. The layer above sees nothing of an ack that
+// came alone and cannot count it, so a flood of those that say nothing new ends here.
+func (c *conn) acknowledged(n uint64, alone bool) error {
 	if sent := c.kept.next() - 1; n > sent || n+1 < c.kept.first {
 		return fmt.Errorf("session: the other side broke the protocol: it says it has %d messages; %d were sent, and it had %d before", n, sent, c.kept.first-1)
+	}
+	switch news := n + 1 - c.kept.first; {
+	case news > 0:
+		c.emptyAcks = max(0, c.emptyAcks-int(min(news, maxEmptyAcks)))
+	case alone:
+		if c.emptyAcks++; c.emptyAcks > maxEmptyAcks {
+			return fmt.Errorf("session: the other side floods: %d acks acknowledged nothing", c.emptyAcks)
+		}
 	}
 	c.free(c.kept.acknowledge(n))
 	return nil
@@ -245,7 +258,7 @@ func (c *conn) ackLate() {
 // attach goes on with a connection on which the other side has said how much it has.
 func (c *conn) attach(l *link, has uint64) error {
 	before := c.kept.first
-	if err := c.acknowledged(has); err != nil {
+	if err := c.acknowledged(has, false); err != nil {
 		return err
 	}
 	if c.kept.first > before {

@@ -265,7 +265,7 @@ func FuzzSplit(f *testing.F) {
 		for range sent % 10 {
 			c.kept.copy([]byte("x"))
 		}
-		if err := c.acknowledged(n); (err == nil) != (n <= sent%10) {
+		if err := c.acknowledged(n, true); (err == nil) != (n <= sent%10) {
 			t.Fatalf("an ack of %d of %d: %v", n, sent%10, err)
 		}
 	})
