@@ -50,6 +50,33 @@ func TestNeverReads(t *testing.T) {
 	}
 }
 
+// TestNothingIsInVain sends what is no request and reads the answers: each counts in the peer's
+// patience, alone or in a batch.
+func TestNothingIsInVain(t *testing.T) {
+	for _, x := range []struct {
+		send  string
+		times int
+	}{{`x`, 4000}, {"[" + strings.Repeat("1,", 999) + "1]", 4}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := connect(t, testMux(), rpc.Options{})
+			go func() {
+				for err := error(nil); err == nil; {
+					_, _, err = c.conn.ReadAny()
+				}
+			}()
+			for range x.times {
+				if err := c.conn.WriteText([]byte(x.send)); err != nil {
+					break
+				}
+			}
+			synctest.Wait()
+			if err := c.peer.Err(); err == nil || !strings.Contains(err.Error(), "it floods") {
+				t.Errorf("%.10s: after %d messages: %v, %+v", x.send, x.times, err, c.peer.Stats())
+			}
+		})
+	}
+}
+
 // TestMessageTooLong answers what is too long, and goes on.
 func TestMessageTooLong(t *testing.T) {
 	c := connect(t, testMux(), rpc.Options{})

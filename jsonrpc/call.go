@@ -213,8 +213,10 @@ func (t *translator) fail(c *call, e body) {
 	t.answer(c, func(b []byte) []byte { return appendFailure(b, c.name, objectOf(e)) })
 }
 
-// refuse answers what is no request, or was not taken. An id that could not be read is null.
+// refuse answers what is no request, or was not taken, and lets the peer count it as in vain. An
+// id that could not be read is null.
 func (t *translator) refuse(b *batch, name []byte, n int, reason string) {
+	t.inVain()
 	write := func(p []byte) []byte { return appendFailure(p, name, malformed(n, reason)) }
 	if b == nil {
 		t.say(write)
