@@ -100,8 +100,8 @@ soak: node ## Run the unit tests ROUNDS times over, 20 unless said otherwise, in
 		$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG); done
 
 .PHONY: soak-net
-soak-net: ## Cut 1,000 connections of real processes at random, under load and with the server killed, 3 minutes
-	cd soak && $(GO) test -count=1 -v -timeout 15m . -args -conns 1000 -span 60s -pause 3s
+soak-net: ## Cut 1,000 connections of real processes at random, under load and with the server killed, and flood a server, 4 minutes
+	cd soak && $(GO) test -count=1 -v -timeout 15m . -args -conns 1000 -span 60s -pause 3s -slow
 .PHONY: soak-session
 soak-session: ## Run SCHEDULES random schedules of cuts beneath peers, 100,000 unless said otherwise, and a tenth with the race detector
 	$(GO) test ./session -run TestCallsSurviveCuts -v -timeout 60m -schedules $(SCHEDULES)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
+	"time"
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wsrpc"
@@ -60,23 +63,38 @@ func readLedger(name string) (map[string]int, error) {
 	return runs, lines.Err()
 }
 
-// serve is the server process. It ends with its stdin, so it cannot outlive the test.
+// serve is the server process. It tells its usage for each line that comes, and ends with its stdin, so it cannot outlive
+// the test.
 func serve(addr, ledgerName string) error {
 	file, err := os.OpenFile(ledgerName, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	mux := services(ledger{file})
+	floodServices(mux)
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	fmt.Println(l.Addr())
+	handler := wsrpc.Handler(mux, nil)
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
+			_ = json.NewEncoder(os.Stdout).Encode(usage{len(handler.Peers()), processTime()})
+		}
 		os.Exit(0)
 	}()
-	return http.Serve(l, wsrpc.Handler(mux, nil))
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	return server.Serve(l)
+}
+
+// processTime is the processor time of this process, user and system.
+func processTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func services(l ledger) *rpc.Mux {
