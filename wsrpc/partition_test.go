@@ -155,9 +155,10 @@ func TestSilentNetwork(t *testing.T) {
 	const trials, notice, back = 40, 25 * time.Second, 5 * time.Second
 	for _, longest := range []time.Duration{time.Minute, 10 * time.Minute} {
 		var noticed, answered time.Duration
-		for i := range time.Duration(trials) {
+		for i := range trials {
 			synctest.Test(t, func(t *testing.T) {
-				a, b := fallSilent(t, i*15*time.Second/trials, longest-i*11*time.Second/trials, longest > time.Minute)
+				part := func(of time.Duration) time.Duration { return of * time.Duration(i) / trials }
+				a, b := fallSilent(t, part(15*time.Second), longest-part(11*time.Second), longest > time.Minute)
 				noticed, answered = max(noticed, a), max(answered, b)
 			})
 		}

@@ -128,16 +128,11 @@ func (a *app) call(ctx context.Context, args []string, o callOptions) error {
 // An input is where raw bytes or items come from.
 type input struct {
 	io.ReadCloser
-	name string // for people; "" if there is none
+	name string // for people; "" of noInput
 }
 
-// Close closes what there is.
-func (in input) Close() error {
-	if in.ReadCloser == nil {
-		return nil
-	}
-	return in.ReadCloser.Close()
-}
+// noInput is where nothing comes from.
+var noInput = input{ReadCloser: io.NopCloser(strings.NewReader(""))}
 
 const stdinName = "standard input"
 
@@ -145,13 +140,13 @@ const stdinName = "standard input"
 func (a *app) openBody(ctx context.Context, name string) (input, error) {
 	switch name {
 	case "":
-		return input{}, nil
+		return noInput, nil
 	case "-":
 		return input{interruptible(ctx, a.stdin), stdinName}, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return input{}, err
+		return noInput, err
 	}
 	return input{interruptible(ctx, f), name}, nil // it may be a pipe; it is closed with the process
 }
@@ -164,20 +159,20 @@ func (a *app) place(ctx context.Context, info rpc.MethodInfo, value *rpc.Value, 
 	case body.name == "":
 	case form == "bytes" || form == "pair" || !feeds && mayBeRaw(form):
 		if value.Body, err = readArgument(body); err != nil {
-			return input{}, err
+			return noInput, err
 		}
 		stdinUsed = stdinUsed || body.name == stdinName
 	case feeds:
 		return body, nil
 	default:
-		return input{}, misuse("%s takes no raw bytes", info.Name).
+		return noInput, misuse("%s takes no raw bytes", info.Name).
 			hinted("give its arguments as JSON, without --body; chum methods URL %s tells what it takes", info.Name)
 	}
 	switch {
 	case !feeds:
-		return input{}, nil
+		return noInput, nil
 	case stdinUsed:
-		return input{}, misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", info.Name).
+		return noInput, misuse("%s reads its stream from standard input, so its arguments cannot come from there, too", info.Name).
 			hinted("give the arguments in the command, or what comes from standard input as a file with --body")
 	}
 	return input{interruptible(ctx, a.stdin), stdinName}, nil
