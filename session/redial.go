@@ -9,8 +9,8 @@ import (
 
 // Redial opens a new session where one was lost for good: because the server was started
 // anew, or was away for too long. It calls [Dial] until that succeeds, at once and then with
-// exponential back-off and full jitter of up to 3 s, without end, and returns an error only when ctx has
-// ended. options.OnState is told of each try. It serves as rpc.Options.Redial.
+// exponential back-off and full jitter of up to 3 s, without end, and returns an error only when
+// ctx has ended. options.OnState is told of each try. It serves as rpc.Options.Redial.
 func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), options *Options) (wire.Conn, error) {
 	tell := func(State) {}
 	if options != nil && options.OnState != nil {

@@ -102,7 +102,6 @@ func floods() []flood {
 		tiny = append(tiny, frame(continuation, b)...)
 	}
 	tiny = append(tiny, frame(final|continuation)...)
-	one := func(i uint64, frames ...[]byte) []byte { return message(frames...) }
 	return []flood{
 		// WebSocket frames; who sends them need not say hello.
 		{"empty fragments, never a last", frame(binaryFrame, 'x'), always(frame(continuation)), 1, false},
@@ -126,21 +125,21 @@ func floods() []flood {
 		{"marks", greeted, always(message(theirs(wire.Mark, 0, ""))), 1, false},
 		{"acks", greeted, always(message(theirs(wire.Ack, 0, "\x00\x00"))), 1, false},
 		{"open and cancel", greeted, func(i uint64) []byte {
-			return one(i, request(i, 0, "hang", ""), own(wire.Cancel, i, ""))
+			return message(request(i, 0, "hang", ""), own(wire.Cancel, i, ""))
 		}, 2, false},
 		{"open and cancel of streams", greeted, func(i uint64) []byte {
-			return one(i, request(i, takes, "idle", ""), own(wire.Cancel, i, ""))
+			return message(request(i, takes, "idle", ""), own(wire.Cancel, i, ""))
 		}, 2, false},
 		{"open, an item, cancel", greeted, func(i uint64) []byte {
-			return one(i, request(i, feeds, "deaf", ""), raw(own(wire.Item, i, "x")), own(wire.Cancel, i, ""))
+			return message(request(i, feeds, "deaf", ""), raw(own(wire.Item, i, "x")), own(wire.Cancel, i, ""))
 		}, 3, false},
 		{"open and cancel of long arguments", greeted, func(i uint64) []byte {
-			return one(i, long(request(i, 0, "greet", uvarint(8<<20))), own(wire.Cancel, i, ""))
+			return message(long(request(i, 0, "greet", uvarint(8<<20))), own(wire.Cancel, i, ""))
 		}, 2, false},
-		{"10,001 calls at once", greeted, func(i uint64) []byte { return one(i, request(i, 0, "hang", "")) }, 1, false},
-		{"10,001 streams at once", greeted, func(i uint64) []byte { return one(i, request(i, takes, "idle", "")) }, 1, false},
-		{"unknown methods", greeted, func(i uint64) []byte { return one(i, request(i, 0, "nothing", "")) }, 1, false},
-		{"lengths of 2^62", greeted, func(i uint64) []byte { return one(i, long(request(i, 0, "greet", uvarint(1<<62)))) }, 1, false},
+		{"10,001 calls at once", greeted, func(i uint64) []byte { return message(request(i, 0, "hang", "")) }, 1, false},
+		{"10,001 streams at once", greeted, func(i uint64) []byte { return message(request(i, takes, "idle", "")) }, 1, false},
+		{"unknown methods", greeted, func(i uint64) []byte { return message(request(i, 0, "nothing", "")) }, 1, false},
+		{"lengths of 2^62", greeted, func(i uint64) []byte { return message(long(request(i, 0, "greet", uvarint(1<<62)))) }, 1, false},
 		{"data for a stream that was never opened", greeted, always(message(raw(own(wire.Item, 1, "x")))), 1, false},
 		{"data for a stream that was closed", slices.Concat(greeted, message(request(1, feeds, "curt", ""))), always(message(raw(own(wire.Item, 1, "x")))), 1, false},
 		{"data beyond the credit", slices.Concat(greeted, message(request(1, feeds, "deaf", ""))), always(message(raw(own(wire.Item, 1, "x")))), 1, false},
@@ -151,7 +150,7 @@ func floods() []flood {
 		// Those of a session.
 		{"session: acks of nothing", opened, always(frame(final|binaryFrame, 0, 6, 0)), 1, false},
 		{"session: open and cancel", opened, func(i uint64) []byte {
-			return one(i, request(i, 0, "hang", ""), own(wire.Cancel, i, ""))
+			return message(request(i, 0, "hang", ""), own(wire.Cancel, i, ""))
 		}, 2, false},
 		{"session: frames' pings", opened, always(message(theirs(wire.Ping, 0, ""))), 1, false},
 
