@@ -170,12 +170,12 @@ func TestDetect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, x := range []struct {
 			name  string
-			begin func(conn textEnd)
-			check func(conn textEnd, peer *rpc.Peer)
+			begin func(conn *textEnd)
+			check func(conn *textEnd, peer *rpc.Peer)
 		}{
-			{"text", func(conn textEnd) {
+			{"text", func(conn *textEnd) {
 				_ = conn.WriteText([]byte(`{"jsonrpc":"2.0","id":1,"method":"get_data"}`))
-			}, func(conn textEnd, peer *rpc.Peer) {
+			}, func(conn *textEnd, peer *rpc.Peer) {
 				text, p, err := conn.ReadAny()
 				if !text || err != nil || string(p) != `{"jsonrpc":"2.0","id":1,"result":["hello",5]}` {
 					t.Errorf("%v %s %v", text, p, err)
@@ -184,7 +184,7 @@ func TestDetect(t *testing.T) {
 					t.Errorf("agent %q", peer.Agent())
 				}
 			}},
-			{"binary", func(textEnd) {}, func(conn textEnd, peer *rpc.Peer) {
+			{"binary", func(*textEnd) {}, func(conn *textEnd, peer *rpc.Peer) {
 				other := rpc.NewPeer(conn, nil, nil)
 				var n int
 				if err := other.Send(t.Context(), "subtract", 5, 3).Await(&n); err != nil || n != 2 {
@@ -196,18 +196,18 @@ func TestDetect(t *testing.T) {
 					t.Error(peer.Err(), peer.Agent())
 				}
 			}},
-			{"nothing", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+			{"nothing", func(*textEnd) {}, func(_ *textEnd, peer *rpc.Peer) {
 				time.Sleep(time.Minute)
 				if peer.Err() == nil {
 					t.Error("the peer waits for ever")
 				}
 			}},
-			{"an end", func(conn textEnd) { conn.Close() }, func(_ textEnd, peer *rpc.Peer) {
+			{"an end", func(conn *textEnd) { conn.Close() }, func(_ *textEnd, peer *rpc.Peer) {
 				if <-peer.Done(); peer.Err() == nil {
 					t.Error("no error")
 				}
 			}},
-			{"closed here", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+			{"closed here", func(*textEnd) {}, func(_ *textEnd, peer *rpc.Peer) {
 				peer.Close()
 				if peer.Err() != nil {
 					t.Error(peer.Err())

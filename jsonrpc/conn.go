@@ -1,7 +1,6 @@
 package jsonrpc
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,8 +28,8 @@ const (
 	keepBuffer = 16 << 10
 )
 
-// A TextConn is a Conn that carries text messages as well, as a WebSocket of package ws does.
-// ReadAny counts as ReadMessage, WriteText as WriteMessage.
+// A TextConn is a Conn that carries text messages and pings as well, as a WebSocket of package ws
+// does. ReadAny counts as ReadMessage, WriteText and Ping as WriteMessage.
 type TextConn interface {
 	wire.Conn
 
@@ -40,6 +39,14 @@ type TextConn interface {
 
 	// WriteText sends p, which is valid UTF-8, as one text message.
 	WriteText(p []byte) error
+
+	// Ping asks the other side to send p back, at most 125 bytes, once it has read all that was
+	// written before. It need not answer one behind which another has come.
+	Ping(p []byte) error
+
+	// OnPong has f called with what comes back, by whoever reads the next message meanwhile. It
+	// is called once, before or between reads; f does not wait.
+	OnPong(f func(p []byte))
 }
 
 // New returns a Conn for a peer whose other side speaks JSON-RPC 2.0 on conn, which it then owns.
@@ -53,11 +60,12 @@ func New(conn TextConn, services *rpc.Mux, options *rpc.Options) wire.Conn {
 
 // translator is the Conn of New. Its fields up to mu never change.
 type translator struct {
-	conn   TextConn
-	mux    *rpc.Mux
-	limits limits
-	logger *slog.Logger
-	start  time.Time // where our clock begins
+	conn    TextConn
+	mux     *rpc.Mux
+	limits  limits
+	logger  *slog.Logger
+	watched bool      // who is silent is given up, see rpc.Options.KeepAlive
+	start   time.Time // where our clock begins
 
 	ready   chan struct{} // a token: there is something for the peer to read
 	taken   chan struct{} // a token: the peer has taken all that was there
@@ -69,17 +77,13 @@ type translator struct {
 	in     []byte // frames for the peer, whole, in order
 	end    error  // what the peer's reading ends with behind them
 	out    texts  // messages for the other side
-	owed   int    // bytes of them that the reading side caused
+	owed   int    // bytes of out that the reading side caused
 	called bool   // a ping will bring the writing side here
+	after  []byte // frames for the peer, due when out is written
 	table  table
+	path   path
 
 	reading, unread []byte // what the peer reads now; its read loop's
-
-	// The writing side's.
-	after  []byte // frames for the peer, due when out is written
-	bulk   uint64 // bulk bytes that the peer has sent
-	marked uint64 // of these, those before its last mark
-	ackDue bool   // that mark was not answered yet
 }
 
 // texts are messages one behind the other.
@@ -100,16 +104,24 @@ func newTranslator(conn TextConn, services *rpc.Mux, options *rpc.Options) *tran
 		greeted: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	if options != nil && options.Logger != nil {
-		t.logger = options.Logger
+	t.watched = true
+	if options != nil {
+		t.watched = options.KeepAlive >= 0
+		if options.Logger != nil {
+			t.logger = options.Logger
+		}
 	}
 	t.close = sync.OnceValue(func() error {
 		close(t.closed)
+		t.mu.Lock()
+		t.path.heard()
+		t.mu.Unlock()
 		return conn.Close()
 	})
 	t.table.begin(t.limits)
 	t.in = appendHello(nil, t.limits)
 	signal(t.ready)
+	conn.OnPong(t.pong)
 	return t
 }
 
@@ -206,7 +218,7 @@ func (t *translator) WriteMessage(p []byte) error {
 	return t.flush()
 }
 
-// flush writes what is queued, and tells the peer then what depends on it.
+// flush writes what is queued, and asks then what is to be asked.
 func (t *translator) flush() error {
 	t.mu.Lock()
 	out := t.out
@@ -220,11 +232,15 @@ func (t *translator) flush() error {
 		}
 		start = end
 	}
-	if t.ackDue { // only now the other side has taken what came before the mark
-		t.ackDue = false
-		came := binary.AppendUvarint(nil, t.marked)
-		t.later(wire.Frame{Kind: wire.Ack, Payload: binary.AppendUvarint(came, uint64(time.Since(t.start).Microseconds()))})
+	t.written(out)
+	if err := t.probe(); err != nil {
+		return fmt.Errorf("jsonrpc: %w", err)
 	}
+	return nil
+}
+
+// written tells the peer what depends on the messages that were written.
+func (t *translator) written(out texts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.out.b == nil && cap(out.b) <= keepBuffer {
@@ -235,7 +251,6 @@ func (t *translator) flush() error {
 		t.after = t.after[:0]
 		signal(t.ready)
 	}
-	return nil
 }
 
 // say queues the message that write appends. With t.mu held.
@@ -269,6 +284,9 @@ func (t *translator) read(first []byte) {
 
 // take takes one message in. It reports whether to read on.
 func (t *translator) take(text bool, p []byte) bool {
+	t.mu.Lock()
+	t.path.heard()
+	t.mu.Unlock()
 	if text {
 		t.receive(p)
 	} else {
@@ -304,11 +322,10 @@ func (t *translator) apply(do func()) {
 	if n == 0 {
 		return
 	}
-	if t.owed += n; t.owed > owedLimit {
+	switch t.owed += n; {
+	case t.owed > owedLimit:
 		t.cut(fmt.Errorf("%d bytes of answers wait for it and it takes none; %d may", t.owed, owedLimit))
-		return
-	}
-	if !t.called {
+	case !t.called:
 		t.called = true
 		t.forPeer(wire.Frame{Kind: wire.Ping})
 	}

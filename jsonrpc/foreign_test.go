@@ -29,6 +29,18 @@ import (
 // serve starts a server and gives its address. It greets each client.
 func serve(t *testing.T) (url string) {
 	t.Helper()
+	h := wsrpc.Handler(services(), &wsrpc.Options{OnPeer: func(p *rpc.Peer) { p.Send(context.Background(), "greeting", "hello", 1) }})
+	server := httptest.NewServer(h)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = h.Shutdown(ctx) // clients are gone, or are cut
+		server.Close()
+	})
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+func services() *rpc.Mux {
 	m := rpc.NewMux(rpc.Public)
 	m.Func("sum", func(a, b, c int) int { return a + b + c })
 	rpc.Method[struct {
@@ -85,15 +97,7 @@ func serve(t *testing.T) (url string) {
 		}
 		return n, nil
 	})
-	h := wsrpc.Handler(m, &wsrpc.Options{OnPeer: func(p *rpc.Peer) { p.Send(context.Background(), "greeting", "hello", 1) }})
-	server := httptest.NewServer(h)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = h.Shutdown(ctx) // clients are gone, or are cut
-		server.Close()
-	})
-	return "ws" + strings.TrimPrefix(server.URL, "http")
+	return m
 }
 
 func dial(t *testing.T, url string) *websocket.Conn {

@@ -157,4 +157,14 @@ var mutants = []mutant{
 		old: "n > sent || n+1 < c.kept.first",
 		new: "false",
 	},
+	{
+		name: "silence not noticed", file: "jsonrpc/path.go", test: "TestFallsSilent",
+		old: "	if a.asked && t.watched && a.silent == nil {",
+		new: "	if false {",
+	},
+	{
+		name: "pongs believed", file: "jsonrpc/path.go", test: "TestHeartbeats",
+		old: "n > a.acked && n <= a.marked",
+		new: "n > a.acked",
+	},
 }
