@@ -19,6 +19,8 @@ const (
 	// owedLimit is how many bytes of answers may wait that the reading side caused. Who lets more
 	// pile up asks without listening, and is cut.
 	owedLimit = 1 << 20
+	// owedFree is how many may also where there is no memory to spare.
+	owedFree = 64 << 10
 	// openLimit is how many calls of the other side may wait for an answer beyond those that the
 	// peer runs at once: such as it has refused.
 	openLimit = 4096
@@ -73,15 +75,17 @@ type translator struct {
 	closed  chan struct{}
 	close   func() error
 
-	mu     sync.Mutex
-	in     []byte // frames for the peer, whole, in order
-	end    error  // what the peer's reading ends with behind them
-	out    texts  // messages for the other side
-	owed   int    // bytes of out that the reading side caused
-	called bool   // a ping will bring the writing side here
-	after  []byte // frames for the peer, due when out is written
-	table  table
-	path   path
+	mu      sync.Mutex
+	in      []byte // frames for the peer, whole, in order
+	end     error  // what the peer's reading ends with behind them
+	out     texts  // messages for the other side
+	writing int    // bytes of those that are being written
+	owed    int    // bytes of out that the reading side caused
+	called  bool   // a ping will bring the writing side here
+	after   []byte // frames for the peer, due when out is written
+	table   table
+	account *rpc.Account
+	path    path
 
 	reading, unread []byte // what the peer reads now; its read loop's
 }
@@ -104,16 +108,20 @@ func newTranslator(conn TextConn, services *rpc.Mux, options *rpc.Options) *tran
 		greeted: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
+	var budget *rpc.Budget
 	t.watched = true
 	if options != nil {
+		budget = options.Budget
 		t.watched = options.KeepAlive >= 0
 		if options.Logger != nil {
 			t.logger = options.Logger
 		}
 	}
+	t.account = rpc.NewAccount(budget)
 	t.close = sync.OnceValue(func() error {
 		close(t.closed)
 		t.mu.Lock()
+		t.account.Close()
 		t.path.heard()
 		t.mu.Unlock()
 		return conn.Close()
@@ -206,6 +214,7 @@ func (t *translator) WriteMessage(p []byte) error {
 		p = rest
 		t.mu.Lock()
 		err = t.translate(f)
+		t.cover() // what no room was found for is text now, and soon written
 		full := len(t.out.b) >= flushAt
 		t.mu.Unlock()
 		if err == nil && full {
@@ -224,6 +233,7 @@ func (t *translator) flush() error {
 	out := t.out
 	t.out = texts{}
 	t.owed, t.called = 0, false
+	t.writing = cap(out.b)
 	t.mu.Unlock()
 	start := 0
 	for _, end := range out.ends {
@@ -243,14 +253,21 @@ func (t *translator) flush() error {
 func (t *translator) written(out texts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.writing = 0
 	if t.out.b == nil && cap(out.b) <= keepBuffer {
 		t.out = texts{out.b[:0], out.ends[:0]}
 	}
+	t.cover()
 	if len(t.after) > 0 {
 		t.in = append(t.in, t.after...)
 		t.after = t.after[:0]
 		signal(t.ready)
 	}
+}
+
+// cover accounts for what is held for the other side, and tells whether there is room for it.
+func (t *translator) cover() bool {
+	return t.account.Hold(t.table.size + t.table.held + cap(t.out.b) + t.writing)
 }
 
 // say queues the message that write appends. With t.mu held.
@@ -325,6 +342,8 @@ func (t *translator) apply(do func()) {
 	switch t.owed += n; {
 	case t.owed > owedLimit:
 		t.cut(fmt.Errorf("%d bytes of answers wait for it and it takes none; %d may", t.owed, owedLimit))
+	case t.owed > owedFree && !t.cover():
+		t.cut(fmt.Errorf("%d bytes of answers wait for it and it takes none; there is no memory for more", t.owed))
 	case !t.called:
 		t.called = true
 		t.forPeer(wire.Frame{Kind: wire.Ping})

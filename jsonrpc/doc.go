@@ -25,5 +25,6 @@
 // (send.go). Each call that is open is in a table (call.go), so that ids can be told apart and
 // nothing is held for a call that has ended. The reading side never writes: what it has to say is
 // queued, and a ping frame makes the peer call the writing side with the pong. Whether the other
-// side is there, and what it has of the bulk, its WebSocket tells (path.go).
+// side is there, and what it has of the bulk, its WebSocket tells (path.go). What is held for it is
+// drawn from the peers' rpc.Budget.
 package jsonrpc

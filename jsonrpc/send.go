@@ -165,6 +165,9 @@ func (t *translator) step(c *call, f wire.Frame) error {
 // ends the call.
 func (t *translator) beginLong(c *call, kind wire.Kind, v []byte) error {
 	err := t.table.beginLong(c, kind, v)
+	if err == nil && !t.cover() {
+		err = errHeld // and breakOff lets go of it
+	}
 	if err == errHeld {
 		e := failed(rpc.ResourceExhausted, rpc.Yes, "%s", errHeld.Error())
 		if kind == wire.Request {
