@@ -123,7 +123,7 @@ func TestDeadClient(t *testing.T) {
 		if err := peer.Err(); err == nil || !strings.Contains(err.Error(), "no sign of life for 10s") {
 			t.Error(err)
 		}
-		if s := log.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "connection given up") {
+		if s := log.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "connection given up") || !strings.Contains(s, " remote=pipe ") {
 			t.Errorf("log: %s", s)
 		}
 	})
