@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,12 +198,12 @@ func TestDetect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, x := range []struct {
 			name  string
-			begin func(conn textEnd)
-			check func(conn textEnd, peer *rpc.Peer)
+			begin func(conn *textEnd)
+			check func(conn *textEnd, peer *rpc.Peer)
 		}{
-			{"text", func(conn textEnd) {
+			{"text", func(conn *textEnd) {
 				_ = conn.WriteText([]byte(`{"jsonrpc":"2.0","id":1,"method":"get_data"}`))
-			}, func(conn textEnd, peer *rpc.Peer) {
+			}, func(conn *textEnd, peer *rpc.Peer) {
 				text, p, err := conn.ReadAny()
 				if !text || err != nil || string(p) != `{"jsonrpc":"2.0","id":1,"result":["hello",5]}` {
 					t.Errorf("%v %s %v", text, p, err)
@@ -211,7 +212,7 @@ func TestDetect(t *testing.T) {
 					t.Errorf("agent %q", peer.Agent())
 				}
 			}},
-			{"binary", func(textEnd) {}, func(conn textEnd, peer *rpc.Peer) {
+			{"binary", func(*textEnd) {}, func(conn *textEnd, peer *rpc.Peer) {
 				other := rpc.NewPeer(conn, nil, nil)
 				var n int
 				if err := other.Send(t.Context(), "subtract", 5, 3).Await(&n); err != nil || n != 2 {
@@ -223,18 +224,18 @@ func TestDetect(t *testing.T) {
 					t.Error(peer.Err(), peer.Agent())
 				}
 			}},
-			{"nothing", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+			{"nothing", func(*textEnd) {}, func(_ *textEnd, peer *rpc.Peer) {
 				time.Sleep(time.Minute)
 				if peer.Err() == nil {
 					t.Error("the peer waits for ever")
 				}
 			}},
-			{"an end", func(conn textEnd) { conn.Close() }, func(_ textEnd, peer *rpc.Peer) {
+			{"an end", func(conn *textEnd) { conn.Close() }, func(_ *textEnd, peer *rpc.Peer) {
 				if <-peer.Done(); peer.Err() == nil {
 					t.Error("no error")
 				}
 			}},
-			{"closed here", func(textEnd) {}, func(_ textEnd, peer *rpc.Peer) {
+			{"closed here", func(*textEnd) {}, func(_ *textEnd, peer *rpc.Peer) {
 				peer.Close()
 				if peer.Err() != nil {
 					t.Error(peer.Err())
@@ -250,6 +251,122 @@ func TestDetect(t *testing.T) {
 			x.check(theirs, peer)
 			theirs.Close()
 			peer.Close()
+		}
+	})
+}
+
+// TestBudget has clients make the server hold as much as it will: that adds up to no more than the
+// Budget, what is beyond is refused, a client that asks for little is served, and all comes back.
+func TestBudget(t *testing.T) {
+	const some = 2 << 20
+	id := strings.Repeat("i", 200)
+	for _, x := range []struct {
+		name string
+		own  int // bytes that the translators must have counted, at least
+		fill func(c *client)
+	}{
+		{"answers of batches that wait for their last", 500_000, func(c *client) {
+			for range 30 {
+				c.send(`[` + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"long","params":[8000]},`, 30) + `{"jsonrpc":"2.0","id":2,"method":"hang"}]`)
+			}
+		}},
+		{"calls that hang, by long names", 300_000, func(c *client) {
+			go func() {
+				for {
+					if _, _, err := c.conn.ReadAny(); err != nil {
+						return
+					}
+				}
+			}()
+			for range 1000 {
+				c.send(`{"jsonrpc":"2.0","id":"` + id + `","method":"hang"}`)
+				synctest.Wait()
+			}
+		}},
+		{"long answers that nobody reads", 200_000, func(c *client) {
+			for range 30 {
+				c.send(`{"jsonrpc":"2.0","id":1,"method":"long","params":[300000]}`)
+			}
+		}},
+		{"answers to nonsense that nobody reads", 200_000, func(c *client) {
+			for range 1500 {
+				if c.conn.WriteText([]byte(`{"id":"`+id+`"}`)) != nil {
+					return
+				}
+			}
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := rpc.NewBudget(some)
+				options := rpc.Options{Budget: b, KeepAlive: -1, CallTimeout: -1}
+				var all []*client
+				most := int64(0)
+				for range 4 {
+					c := connect(t, testMux(), options)
+					all = append(all, c)
+					x.fill(c)
+					synctest.Wait()
+					if most = max(most, b.Used()); most > some {
+						t.Errorf("%d bytes are drawn of %d", b.Used(), some)
+					}
+				}
+				if most < int64(x.own) {
+					t.Errorf("only %d bytes were counted", most)
+				}
+				c := connect(t, testMux(), options)
+				c.ask(`{"jsonrpc":"2.0","id":1,"method":"nothing"}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+				for _, c := range append(all, c) {
+					c.conn.Close()
+					c.peer.Close()
+				}
+				synctest.Wait()
+				if n := b.Used(); n != 0 {
+					t.Errorf("%d bytes are still drawn when all have gone", n)
+				}
+			})
+		})
+	}
+}
+
+// TestAllComesBack asks for everything, and for more than there is: when nothing is open any more,
+// nothing is counted.
+func TestAllComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &rpc.Options{Budget: rpc.NewBudget(1 << 20), MaxAssembly: 300_000}
+		x, y := textPipe()
+		m := testMux()
+		over := newTranslator(x, m, o)
+		go over.read(nil)
+		a, b := rpc.NewPeer(over, m, o), rpc.NewPeer(New(y, m, o), m, o)
+		defer b.Close()
+		defer a.Close()
+		if err := a.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		for _, p := range []*rpc.Peer{a, b} {
+			for i := range 30 {
+				wait.Go(func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					promise := p.Send(ctx, "echo", strings.Repeat("x", i*5000))
+					if i%3 == 0 {
+						cancel()
+					}
+					_ = promise.Await(nil)
+					for range count.Call(t.Context(), p, i) {
+						break
+					}
+				})
+			}
+		}
+		wait.Wait()
+		synctest.Wait()
+		over.mu.Lock()
+		defer over.mu.Unlock()
+		if over.table.size != 0 || over.table.held != 0 || over.writing != 0 || o.Budget.Used() != 0 {
+			t.Errorf("size %d, held %d, writing %d, drawn %d", over.table.size, over.table.held, over.writing, o.Budget.Used())
 		}
 	})
 }

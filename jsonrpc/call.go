@@ -72,9 +72,15 @@ type table struct {
 	ours   map[uint64]*call // made by the peer
 	last   uint64           // the number of the other side's last call
 	window int64            // credit that each stream to the peer starts with
+	size   int              // bytes of the calls themselves
 	held   int              // bytes of long values and of answers of batches
 	limit  int              // of held
 }
+
+// callSize is what an open call costs beside its id, which is held twice.
+const callSize = 256
+
+func (c *call) size() int { return callSize + 2*len(c.name) }
 
 func (t *table) begin(l limits) {
 	t.theirs, t.named, t.ours = make(map[uint64]*call), make(map[string]*call), make(map[uint64]*call)
@@ -92,6 +98,7 @@ func (t *table) find(f wire.Frame) *call {
 // open puts a call into the table. One of the other side gets its number.
 func (t *table) open(c *call) {
 	c.credit = t.window
+	t.size += c.size()
 	if c.own {
 		t.ours[c.id] = c
 		return
@@ -107,6 +114,7 @@ func (t *table) open(c *call) {
 // drop takes a call out of the table.
 func (t *table) drop(c *call) {
 	t.dropLong(c)
+	t.size -= c.size()
 	if c.own {
 		delete(t.ours, c.id)
 		return
@@ -185,13 +193,15 @@ func (t *translator) addToBatch(b *batch, name []byte, write func(b []byte) []by
 		b.b = write(b.b)
 	}
 	add(write)
-	if len(b.b) > t.limits.value || t.table.held+len(b.b)-before > t.table.limit {
+	t.table.held += len(b.b) - before
+	if len(b.b) > t.limits.value || t.table.held > t.table.limit || !t.cover() {
+		t.table.held -= len(b.b) - before
 		add(func(p []byte) []byte {
 			return appendFailure(p, name, objectOf(failed(rpc.ResourceExhausted, rpc.Yes,
-				"the answers of this batch have more than %d bytes: call one by one what has long answers", t.limits.value)))
+				"there is no room for it beside the other answers of this batch: call one by one what has long answers")))
 		})
+		t.table.held += len(b.b) - before
 	}
-	t.table.held += len(b.b) - before
 	t.sayBatch(b)
 }
 

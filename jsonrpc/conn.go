@@ -1,7 +1,6 @@
 package jsonrpc
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,8 @@ const (
 	// owedLimit is how many bytes of answers may wait that the reading side caused. Who lets more
 	// pile up asks without listening, and is cut.
 	owedLimit = 1 << 20
+	// owedFree is how many may also where there is no memory to spare.
+	owedFree = 64 << 10
 	// openLimit is how many calls of the other side may wait for an answer beyond those that the
 	// peer runs at once: such as it has refused.
 	openLimit = 4096
@@ -29,8 +30,8 @@ const (
 	keepBuffer = 16 << 10
 )
 
-// A TextConn is a Conn that carries text messages as well, as a WebSocket of package ws does.
-// ReadAny counts as ReadMessage, WriteText as WriteMessage.
+// A TextConn is a Conn that carries text messages and pings as well, as a WebSocket of package ws
+// does. ReadAny counts as ReadMessage, WriteText and Ping as WriteMessage.
 type TextConn interface {
 	wire.Conn
 
@@ -40,6 +41,14 @@ type TextConn interface {
 
 	// WriteText sends p, which is valid UTF-8, as one text message.
 	WriteText(p []byte) error
+
+	// Ping asks the other side to send p back, at most 125 bytes, once it has read all that was
+	// written before. It need not answer one behind which another has come.
+	Ping(p []byte) error
+
+	// OnPong has f called with what comes back, by whoever reads the next message meanwhile. It
+	// is called once, before or between reads; f does not wait.
+	OnPong(f func(p []byte))
 }
 
 // New returns a Conn for a peer whose other side speaks JSON-RPC 2.0 on conn, which it then owns.
@@ -53,11 +62,12 @@ func New(conn TextConn, services *rpc.Mux, options *rpc.Options) wire.Conn {
 
 // translator is the Conn of New. Its fields up to mu never change.
 type translator struct {
-	conn   TextConn
-	mux    *rpc.Mux
-	limits limits
-	logger *slog.Logger
-	start  time.Time // where our clock begins
+	conn    TextConn
+	mux     *rpc.Mux
+	limits  limits
+	logger  *slog.Logger
+	watched bool      // who is silent is given up, see rpc.Options.KeepAlive
+	start   time.Time // where our clock begins
 
 	ready   chan struct{} // a token: there is something for the peer to read
 	taken   chan struct{} // a token: the peer has taken all that was there
@@ -65,21 +75,19 @@ type translator struct {
 	closed  chan struct{}
 	close   func() error
 
-	mu     sync.Mutex
-	in     []byte // frames for the peer, whole, in order
-	end    error  // what the peer's reading ends with behind them
-	out    texts  // messages for the other side
-	owed   int    // bytes of them that the reading side caused
-	called bool   // a ping will bring the writing side here
-	table  table
+	mu      sync.Mutex
+	in      []byte // frames for the peer, whole, in order
+	end     error  // what the peer's reading ends with behind them
+	out     texts  // messages for the other side
+	writing int    // bytes of those that are being written
+	owed    int    // bytes of out that the reading side caused
+	called  bool   // a ping will bring the writing side here
+	after   []byte // frames for the peer, due when out is written
+	table   table
+	account *rpc.Account
+	path    path
 
 	reading, unread []byte // what the peer reads now; its read loop's
-
-	// The writing side's.
-	after  []byte // frames for the peer, due when out is written
-	bulk   uint64 // bulk bytes that the peer has sent
-	marked uint64 // of these, those before its last mark
-	ackDue bool   // that mark was not answered yet
 }
 
 // texts are messages one behind the other.
@@ -100,16 +108,28 @@ func newTranslator(conn TextConn, services *rpc.Mux, options *rpc.Options) *tran
 		greeted: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	if options != nil && options.Logger != nil {
-		t.logger = options.Logger
+	var budget *rpc.Budget
+	t.watched = true
+	if options != nil {
+		budget = options.Budget
+		t.watched = options.KeepAlive >= 0
+		if options.Logger != nil {
+			t.logger = options.Logger
+		}
 	}
+	t.account = rpc.NewAccount(budget)
 	t.close = sync.OnceValue(func() error {
 		close(t.closed)
+		t.mu.Lock()
+		t.account.Close()
+		t.path.heard()
+		t.mu.Unlock()
 		return conn.Close()
 	})
 	t.table.begin(t.limits)
 	t.in = appendHello(nil, t.limits)
 	signal(t.ready)
+	conn.OnPong(t.pong)
 	return t
 }
 
@@ -194,6 +214,7 @@ func (t *translator) WriteMessage(p []byte) error {
 		p = rest
 		t.mu.Lock()
 		err = t.translate(f)
+		t.cover() // what no room was found for is text now, and soon written
 		full := len(t.out.b) >= flushAt
 		t.mu.Unlock()
 		if err == nil && full {
@@ -206,12 +227,13 @@ func (t *translator) WriteMessage(p []byte) error {
 	return t.flush()
 }
 
-// flush writes what is queued, and tells the peer then what depends on it.
+// flush writes what is queued, and asks then what is to be asked.
 func (t *translator) flush() error {
 	t.mu.Lock()
 	out := t.out
 	t.out = texts{}
 	t.owed, t.called = 0, false
+	t.writing = cap(out.b)
 	t.mu.Unlock()
 	start := 0
 	for _, end := range out.ends {
@@ -220,22 +242,32 @@ func (t *translator) flush() error {
 		}
 		start = end
 	}
-	if t.ackDue { // only now the other side has taken what came before the mark
-		t.ackDue = false
-		came := binary.AppendUvarint(nil, t.marked)
-		t.later(wire.Frame{Kind: wire.Ack, Payload: binary.AppendUvarint(came, uint64(time.Since(t.start).Microseconds()))})
+	t.written(out)
+	if err := t.probe(); err != nil {
+		return fmt.Errorf("jsonrpc: %w", err)
 	}
+	return nil
+}
+
+// written tells the peer what depends on the messages that were written.
+func (t *translator) written(out texts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.writing = 0
 	if t.out.b == nil && cap(out.b) <= keepBuffer {
 		t.out = texts{out.b[:0], out.ends[:0]}
 	}
+	t.cover()
 	if len(t.after) > 0 {
 		t.in = append(t.in, t.after...)
 		t.after = t.after[:0]
 		signal(t.ready)
 	}
-	return nil
+}
+
+// cover accounts for what is held for the other side, and tells whether there is room for it.
+func (t *translator) cover() bool {
+	return t.account.Hold(t.table.size + t.table.held + cap(t.out.b) + t.writing)
 }
 
 // say queues the message that write appends. With t.mu held.
@@ -269,6 +301,9 @@ func (t *translator) read(first []byte) {
 
 // take takes one message in. It reports whether to read on.
 func (t *translator) take(text bool, p []byte) bool {
+	t.mu.Lock()
+	t.path.heard()
+	t.mu.Unlock()
 	if text {
 		t.receive(p)
 	} else {
@@ -304,11 +339,12 @@ func (t *translator) apply(do func()) {
 	if n == 0 {
 		return
 	}
-	if t.owed += n; t.owed > owedLimit {
+	switch t.owed += n; {
+	case t.owed > owedLimit:
 		t.cut(fmt.Errorf("%d bytes of answers wait for it and it takes none; %d may", t.owed, owedLimit))
-		return
-	}
-	if !t.called {
+	case t.owed > owedFree && !t.cover():
+		t.cut(fmt.Errorf("%d bytes of answers wait for it and it takes none; there is no memory for more", t.owed))
+	case !t.called:
 		t.called = true
 		t.forPeer(wire.Frame{Kind: wire.Ping})
 	}

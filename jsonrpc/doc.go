@@ -24,5 +24,7 @@
 // (receive.go, notify.go). The peer's writer brings frames and writes the messages they become
 // (send.go). Each call that is open is in a table (call.go), so that ids can be told apart and
 // nothing is held for a call that has ended. The reading side never writes: what it has to say is
-// queued, and a ping frame makes the peer call the writing side with the pong.
+// queued, and a ping frame makes the peer call the writing side with the pong. Whether the other
+// side is there, and what it has of the bulk, its WebSocket tells (path.go). What is held for it is
+// drawn from the peers' rpc.Budget.
 package jsonrpc

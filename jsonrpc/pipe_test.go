@@ -1,36 +1,59 @@
 package jsonrpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wire"
 )
 
-// textEnd is one end of a connection in memory that carries text and binary messages. It holds no
-// message, like wire.Pipe, on which it stands: one byte before each message says which it is.
-type textEnd struct{ wire.Conn }
+// textEnd is one end of a connection in memory that carries text, binary messages and pings. It
+// holds no message, like wire.Pipe, on which it stands: one byte before each says what it is. Like
+// a WebSocket it answers pings while it reads, and its reading does not wait for that.
+type textEnd struct {
+	wire.Conn
+	mute    atomic.Bool // it answers no pings
+	writing sync.Mutex
+	onPong  func([]byte)
+}
 
-func textPipe() (a, b textEnd) {
+func textPipe() (a, b *textEnd) {
 	x, y := wire.Pipe()
-	return textEnd{x}, textEnd{y}
+	return &textEnd{Conn: x}, &textEnd{Conn: y}
 }
 
-func (e textEnd) ReadAny() (text bool, p []byte, err error) {
-	p, err = e.Conn.ReadMessage()
-	if err != nil {
-		return false, nil, err
+func (e *textEnd) ReadAny() (text bool, p []byte, err error) {
+	for {
+		p, err = e.Conn.ReadMessage()
+		if err != nil {
+			return false, nil, err
+		}
+		switch p[0] {
+		case '?':
+			if !e.mute.Load() {
+				pong := bytes.Clone(p[1:])
+				go e.write('!', pong)
+			}
+		case '!':
+			if e.onPong != nil {
+				e.onPong(p[1:])
+			}
+		default:
+			return p[0] == 't', p[1:], nil
+		}
 	}
-	return p[0] == 't', p[1:], nil
 }
 
-func (e textEnd) ReadMessage() ([]byte, error) {
+func (e *textEnd) ReadMessage() ([]byte, error) {
 	text, p, err := e.ReadAny()
 	if err == nil && text {
 		return nil, errors.New("a text message came")
@@ -38,14 +61,21 @@ func (e textEnd) ReadMessage() ([]byte, error) {
 	return p, err
 }
 
-func (e textEnd) WriteText(p []byte) error { return e.Conn.WriteMessage(append([]byte("t"), p...)) }
+func (e *textEnd) write(kind byte, p []byte) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	return e.Conn.WriteMessage(append([]byte{kind}, p...))
+}
 
-func (e textEnd) WriteMessage(p []byte) error { return e.Conn.WriteMessage(append([]byte("b"), p...)) }
+func (e *textEnd) WriteText(p []byte) error    { return e.write('t', p) }
+func (e *textEnd) WriteMessage(p []byte) error { return e.write('b', p) }
+func (e *textEnd) Ping(p []byte) error         { return e.write('?', p) }
+func (e *textEnd) OnPong(f func(p []byte))     { e.onPong = f }
 
 // client is a foreign side that writes text and reads what comes.
 type client struct {
 	t    *testing.T
-	conn textEnd
+	conn *textEnd
 	peer *rpc.Peer
 	log  *strings.Builder
 }

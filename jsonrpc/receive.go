@@ -100,6 +100,10 @@ func (t *translator) request(m *message, r request, b *batch) {
 		b.open++
 	}
 	t.table.open(c)
+	if !t.cover() {
+		t.fail(c, failed(rpc.ResourceExhausted, rpc.No, "there is no memory to spare for it: try again later"))
+		return
+	}
 
 	head := binary.AppendUvarint(nil, c.mode())
 	head = binary.AppendUvarint(head, r.timeout)

@@ -18,7 +18,7 @@ import (
 // An error means that it is not one of ours.
 func (t *translator) translate(f wire.Frame) error {
 	if f.Bulk() {
-		t.bulk += uint64(len(f.Payload))
+		t.path.bulk += uint64(len(f.Payload))
 	}
 	switch f.Kind {
 	case wire.Hello:
@@ -26,10 +26,9 @@ func (t *translator) translate(f wire.Frame) error {
 	case wire.Request:
 		return t.ask(f)
 	case wire.Mark:
-		t.marked, t.ackDue = t.bulk, true
+		t.mark()
 	case wire.Ping:
-		// JSON-RPC has no ping. That the connection takes what is written is the sign of life.
-		t.later(wire.Frame{Kind: wire.Pong, Payload: f.Payload})
+		t.ping(f.Payload)
 	case wire.Ack, wire.Pong, wire.GoAway: // after a goaway the peer refuses calls by itself
 	case wire.Bye:
 		t.bye(f.Payload)
@@ -166,6 +165,9 @@ func (t *translator) step(c *call, f wire.Frame) error {
 // ends the call.
 func (t *translator) beginLong(c *call, kind wire.Kind, v []byte) error {
 	err := t.table.beginLong(c, kind, v)
+	if err == nil && !t.cover() {
+		err = errHeld // and breakOff lets go of it
+	}
 	if err == errHeld {
 		e := failed(rpc.ResourceExhausted, rpc.Yes, "%s", errHeld.Error())
 		if kind == wire.Request {

@@ -63,17 +63,44 @@ const (
 	portion = 256 << 10
 )
 
-// account is what one connection holds for its other side. Guarded by Peer.mu.
-type account struct {
+// An Account is what one holder of memory draws from a Budget: each peer has one, and what stands
+// between a peer and its connection and holds bytes itself, as package jsonrpc does, has another.
+// Whoever has it calls its methods one at a time.
+type Account struct {
 	budget *Budget
 	used   int64 // bytes held
 	drawn  int64 // from the Budget, for what is above freeBytes
-	owed   int64 // the part of used that is Peer.line.owed
+	owed   int64 // of a peer's: the part of used that is Peer.line.owed
 	closed bool
 }
 
+// NewAccount makes an Account that holds nothing; nil is the Budget of those who are given none.
+func NewAccount(b *Budget) *Account {
+	if b == nil {
+		b = processBudget()
+	}
+	return &Account{budget: b}
+}
+
+// Hold says how many bytes are held now. If those are more than before and there is no room for
+// them, it reports false and leaves the count as it was.
+func (a *Account) Hold(n int) bool {
+	more := n - int(a.used)
+	if more > 0 {
+		return a.draw(more)
+	}
+	a.give(-more)
+	return true
+}
+
+// Close gives everything back. What is held later is not counted.
+func (a *Account) Close() {
+	a.closed = true
+	a.put(a.drawn)
+}
+
 // draw counts n more bytes in, or reports that there is no room for them.
-func (a *account) draw(n int) bool {
+func (a *Account) draw(n int) bool {
 	need := a.used + int64(n) - freeBytes - a.drawn
 	if need > 0 && !a.closed {
 		much := (need + portion - 1) / portion * portion
@@ -91,7 +118,7 @@ func (a *account) draw(n int) bool {
 }
 
 // give counts n bytes out. It keeps a portion while there is use for it.
-func (a *account) give(n int) {
+func (a *Account) give(n int) {
 	a.used -= int64(n)
 	switch spare := a.drawn - max(a.used-freeBytes, 0); {
 	case a.drawn == 0:
@@ -102,13 +129,13 @@ func (a *account) give(n int) {
 	}
 }
 
-func (a *account) put(n int64) {
+func (a *Account) put(n int64) {
 	a.drawn -= n
 	a.budget.used.Add(-n)
 }
 
 // cover counts what waits in the line for the other side to take it.
-func (a *account) cover(owed int) bool {
+func (a *Account) cover(owed int) bool {
 	more := int64(owed) - a.owed
 	if more > 0 && !a.draw(int(more)) {
 		return false
@@ -126,10 +153,4 @@ func errNoMemory(ran Executed) *Error {
 }
 
 // ample tells whether there is room enough for windows to grow.
-func (a *account) ample() bool { return a.budget.used.Load() < a.budget.bytes/2 }
-
-// close gives everything back.
-func (a *account) close() {
-	a.closed = true
-	a.put(a.drawn)
-}
+func (a *Account) ample() bool { return a.budget.used.Load() < a.budget.bytes/2 }

@@ -134,7 +134,7 @@ func TestBudgetComesBack(t *testing.T) {
 // The figures of an account, without a peer.
 func TestAccount(t *testing.T) {
 	b := NewBudget(8 << 20)
-	x, y := account{budget: b}, account{budget: b}
+	x, y := NewAccount(b), NewAccount(b)
 	if !x.draw(freeBytes) || b.Used() != 0 {
 		t.Errorf("small things draw %d", b.Used())
 	}
@@ -158,10 +158,14 @@ func TestAccount(t *testing.T) {
 		}
 	}
 	x.give(1 + freeBytes)
-	y.close()
+	y.Close()
 	y.give(1 << 20)
 	if b.Used() != 0 || x.used != 0 || y.used != 0 {
 		t.Errorf("%d left; %+v %+v", b.Used(), x, y)
+	}
+	z := NewAccount(b)
+	if !z.Hold(2<<20) || z.Hold(5<<20) || z.used != 2<<20 || !z.Hold(1<<20) || !z.Hold(0) || b.Used() != 0 {
+		t.Errorf("%d left; %+v", b.Used(), z)
 	}
 }
 

@@ -137,7 +137,7 @@ type Peer struct {
 	streaming  int // those among them that stream
 	idle       []*worker
 
-	account    account
+	account    Account
 	answering  int // bytes of long answers that wait to be taken, see Options.MaxAssembly
 	assembling int // bytes of long values, see Options.MaxAssembly
 	grown      int // what the streams' windows have grown by, see grownLimit
@@ -305,7 +305,7 @@ func (p *Peer) end(lost *Error, why error, bye *errorBody) {
 	p.idle = nil
 	p.checkDrained()
 	p.line.drop()
-	p.account.close()
+	p.account.Close()
 	p.ending = bye != nil && p.line.conn != nil
 	if p.ending {
 		p.line.lastWord(*bye)

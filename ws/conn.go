@@ -34,6 +34,8 @@ type conn struct {
 	ending  bool       // the closing has begun, by Close or by what came
 	pong    []byte     // the payload of the last ping that was not answered
 	ponging bool       // a goroutine is about to answer
+	asked   int        // pings sent here that were not answered yet
+	onPong  func(payload []byte)
 }
 
 // newConn makes a Conn after the handshake. early is what has come behind it; r reads what
@@ -41,7 +43,7 @@ type conn struct {
 func newConn(c net.Conn, r io.Reader, early []byte, client bool, subprotocol string, limit int) *conn {
 	w := &conn{net: c, client: client, subprotocol: subprotocol, out: newSender(c, client)}
 	w.in = newReceiver(newSource(c, r), !client, limit, early)
-	w.in.onPing = w.answerPing
+	w.in.onPing, w.in.onPong = w.answerPing, w.takePong
 	w.readers.L = &w.mu
 	return w
 }
@@ -126,6 +128,22 @@ func (c *conn) WriteText(p []byte) error {
 	return c.write(opText, p)
 }
 
+func (c *conn) Ping(p []byte) error {
+	if len(p) > maxSmall {
+		return fmt.Errorf("ws: a ping of %d bytes; it may hold %d (RFC 6455, 5.5)", len(p), maxSmall)
+	}
+	c.mu.Lock()
+	c.asked++
+	c.mu.Unlock()
+	return c.write(opPing, p)
+}
+
+func (c *conn) OnPong(f func(p []byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onPong = f
+}
+
 func (c *conn) write(op opcode, p []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -150,6 +168,20 @@ func (c *conn) answerPing(payload []byte) {
 		c.ponging = true
 		go c.sendPong()
 	}
+}
+
+// takePong passes a pong on. It tells whether that may be the answer to a ping.
+func (c *conn) takePong(payload []byte) (asked bool) {
+	c.mu.Lock()
+	f := c.onPong
+	if asked = c.asked > 0; asked {
+		c.asked--
+	}
+	c.mu.Unlock()
+	if f != nil {
+		f(payload)
+	}
+	return asked
 }
 
 func (c *conn) sendPong() {

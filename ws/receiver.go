@@ -9,7 +9,7 @@ import (
 const (
 	maxFragments = 4096 // of one message
 
-	// Control frames cost us a look each, pings an answer.
+	// Control frames that nobody asked for cost us a look each, pings an answer.
 	controlBurst, controlRate = 100, 10 // rate: a second
 
 	// Fragments below smallFragment bytes: more of them in a row make no sense but to keep us
@@ -35,7 +35,8 @@ const (
 // A frame's payload stays where it came and is unmasked there; only further fragments, and
 // what of a long message was read together with others, are moved.
 //
-// It never writes. What is to be answered goes to onPing and onClose, which must not block.
+// It never writes. What is to be answered, or is an answer, goes to onPing and onPong, which must
+// not block.
 type receiver struct {
 	src        source
 	fromClient bool
@@ -49,6 +50,7 @@ type receiver struct {
 	controls, fragments rate
 
 	onPing func(payload []byte)
+	onPong func(payload []byte) (asked bool)
 }
 
 func newReceiver(src source, fromClient bool, limit int, early []byte) receiver {
@@ -152,9 +154,6 @@ func (r *receiver) head() (head, error) {
 
 // control reads the payload of a control frame and passes it on.
 func (r *receiver) control(h head) error {
-	if h.op != opClose && !r.controls.allow(controlBurst, controlRate) {
-		return &violation{closePolicy, "too many pings or pongs"}
-	}
 	if err := r.fill(h.length); err != nil {
 		return err
 	}
@@ -163,17 +162,21 @@ func (r *receiver) control(h head) error {
 	if h.masked {
 		mask(p, p, h.key)
 	}
-	switch h.op {
-	case opPing:
-		r.onPing(p)
-	case opClose:
+	if h.op == opClose {
 		code, reason, v := parseClose(p)
 		if v != nil {
 			return v
 		}
 		return &closed{code, reason}
 	}
-	return nil // nobody asked for the pong: RFC 6455, 5.5.3 allows it
+	// RFC 6455, 5.5.3 allows pongs that nobody asked for; as many as one likes they are a flood.
+	if asked := h.op == opPong && r.onPong(p); !asked && !r.controls.allow(controlBurst, controlRate) {
+		return &violation{closePolicy, "too many pings or pongs"}
+	}
+	if h.op == opPing {
+		r.onPing(p)
+	}
+	return nil
 }
 
 // fill reads until n bytes, at most a control frame, lie between pos and end.

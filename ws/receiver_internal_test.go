@@ -146,6 +146,7 @@ func FuzzRead(f *testing.F) {
 			}
 			pinged++
 		}
+		r.onPong = func([]byte) bool { return false }
 		for i := 0; ; i++ {
 			_, p, err := r.next(true)
 			if v, ok := err.(*violation); ok && v.code == closePolicy {
@@ -211,6 +212,7 @@ func TestReceiverMovesNothingAmiss(t *testing.T) {
 		biggest := []int{1, 100, 5000, 1 << 20}[seed/2%4]
 		r := newReceiver(&plainSource{Reader: &pieces{stream, func() int { return 1 + random.IntN(biggest) }}}, fromClient, 1<<20, nil)
 		r.onPing = func([]byte) {}
+		r.onPong = func([]byte) bool { return true }
 		for i, want := range messages {
 			if _, p, err := r.next(true); err != nil || !bytes.Equal(p, want) {
 				t.Fatalf("seed %d, message %d of %d: %d bytes, %v, want %d", seed, i, len(messages), len(p), err, len(want))

@@ -24,6 +24,16 @@ type Conn interface {
 	// nothing was sent; any other error is as that of WriteMessage.
 	WriteText(p []byte) error
 
+	// Ping sends a ping that holds p, at most 125 bytes (RFC 6455, 5.5.2). It counts as WriteMessage.
+	// The other side answers by itself as soon as it reads it; of several pings it may answer the
+	// last only.
+	Ping(p []byte) error
+
+	// OnPong has f called with what each pong holds, also one that answers nothing, by whoever
+	// reads the next message meanwhile. f must be quick, must not use the Conn, and must not keep
+	// its argument. OnPong may be called by anyone at any time; nil ends it.
+	OnPong(f func(p []byte))
+
 	// Subprotocol returns the subprotocol that both sides have named: the constant, or "" if
 	// the other side did not name it.
 	Subprotocol() string

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -17,8 +19,11 @@ import (
 
 // Options are what both sides may be told. The zero value, and nil, mean the defaults.
 type Options struct {
-	RPC rpc.Options // of the peer
-	WS  ws.Options  // of the WebSocket
+	// RPC is of the peer. What its Logger gets says as "remote" who is at the other end: the
+	// network address that the peer connected from, first of all if it came again, and the
+	// server's host in a client's.
+	RPC rpc.Options
+	WS  ws.Options // of the WebSocket
 	// Session is what becomes of a peer whose connection is cut: the client makes another one
 	// and the peers go on, with all calls and streams, as if nothing had happened.
 	// Session.OnState tells a client's program.
@@ -38,7 +43,17 @@ func (o *Options) orDefault() Options {
 	return *o
 }
 
-// Connect calls the server at url (ws, wss, http or https) and returns a peer that is ready:
+// naming gives the options of a peer whose log says who is at the other end.
+func (o *Options) naming(remote string) rpc.Options {
+	r := o.RPC
+	if r.Logger == nil {
+		r.Logger = slog.Default()
+	}
+	r.Logger = r.Logger.With("remote", remote)
+	return r
+}
+
+// Connect calls the server at address (ws, wss, http or https) and returns a peer that is ready:
 // both sides have said hello. It serves the other side from services; nil serves nothing.
 // ctx bounds the connecting and has no effect later. The caller closes the peer.
 //
@@ -46,9 +61,9 @@ func (o *Options) orDefault() Options {
 // Options.Session. When the server is gone, or was started anew, the peer settles what was open
 // and goes on with a new session as soon as there is a server again, without end until it is
 // closed: see rpc.Options.Redial.
-func Connect(ctx context.Context, url string, services *rpc.Mux, options *Options) (*rpc.Peer, error) {
+func Connect(ctx context.Context, address string, services *rpc.Mux, options *Options) (*rpc.Peer, error) {
 	o := options.orDefault()
-	dial := func(ctx context.Context) (wire.Conn, error) { return ws.Dial(ctx, url, &o.WS) }
+	dial := func(ctx context.Context) (wire.Conn, error) { return ws.Dial(ctx, address, &o.WS) }
 	var conn wire.Conn
 	var err error
 	if o.NoResume {
@@ -61,6 +76,9 @@ func Connect(ctx context.Context, url string, services *rpc.Mux, options *Option
 	}
 	if err != nil {
 		return nil, err
+	}
+	if at, err := url.Parse(address); err == nil {
+		o.RPC = o.naming(at.Host)
 	}
 	peer := rpc.NewPeer(conn, services, &o.RPC)
 	if err := peer.Ready(ctx); err != nil {
@@ -109,7 +127,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the request was answered
 	}
-	conn := s.speaks(accepted)
+	options := s.options.naming(r.RemoteAddr)
+	conn := s.speaks(accepted, &options)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -117,11 +136,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.arriving[conn] = struct{}{}
-	s.wait.Go(func() { s.arrive(conn) })
+	s.wait.Go(func() { s.arrive(conn, &options) })
 }
 
 // arrive makes a peer of a new connection, unless an old one has waited for it.
-func (s *Server) arrive(beneath wire.Conn) {
+func (s *Server) arrive(beneath wire.Conn, options *rpc.Options) {
 	conn, err := s.sessions.Accept(beneath)
 	s.mu.Lock()
 	delete(s.arriving, beneath)
@@ -135,7 +154,7 @@ func (s *Server) arrive(beneath wire.Conn) {
 		return
 	}
 	// With the lock held, so that whoever has heard from the peer finds it in the list.
-	peer := rpc.NewPeer(conn, s.services, &s.options.RPC)
+	peer := rpc.NewPeer(conn, s.services, options)
 	s.peers[peer] = struct{}{}
 	s.wait.Add(1)
 	s.mu.Unlock()
@@ -157,11 +176,11 @@ func (s *Server) depart(peer *rpc.Peer) {
 
 // speaks gives the Conn that brings a client's frames. A client that does not say by its
 // subprotocol that it has a peer, too, may speak JSON-RPC: its first message decides.
-func (s *Server) speaks(conn ws.Conn) wire.Conn {
+func (s *Server) speaks(conn ws.Conn, options *rpc.Options) wire.Conn {
 	if conn.Subprotocol() == ws.Subprotocol {
 		return conn
 	}
-	return jsonrpc.Detect(conn, s.services, &s.options.RPC)
+	return jsonrpc.Detect(conn, s.services, options)
 }
 
 func (s *Server) isClosing() bool {

@@ -157,4 +157,19 @@ var mutants = []mutant{
 		old: "n > sent || n+1 < c.kept.first",
 		new: "false",
 	},
+	{
+		name: "silence not noticed", file: "jsonrpc/path.go", test: "TestFallsSilent",
+		old: "	if a.asked && t.watched && a.silent == nil {",
+		new: "	if false {",
+	},
+	{
+		name: "pongs believed", file: "jsonrpc/path.go", test: "TestHeartbeats",
+		old: "n > a.acked && n <= a.marked",
+		new: "n > a.acked",
+	},
+	{
+		name: "translator not counted", file: "jsonrpc/conn.go", test: "TestBudget",
+		old: "	return t.account.Hold(t.table.size + t.table.held + cap(t.out.b) + t.writing)\n",
+		new: "	return true\n",
+	},
 }
