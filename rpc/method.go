@@ -72,7 +72,7 @@ func (m Method[A, R]) Go(ctx context.Context, p *Peer, a A) *PromiseOf[R] {
 func (m Method[A, R]) Handle(mux *Mux, fn func(context.Context, A) (R, error), options ...HandleOption) {
 	boxes := &sync.Pool{New: func() any { return new(box[A, R]) }}
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Result: typeOf[R]()},
+		MethodInfo: m.declared(),
 		run: func(ctx context.Context, s *serving) (err error) {
 			b := boxes.Get().(*box[A, R])
 			s.box = b
