@@ -227,9 +227,11 @@ func (s *schemer) structure(t reflect.Type) object {
 		case hasOption(options, "omitzero") && value.Kind() == reflect.Pointer:
 			value = value.Elem()
 		}
-		o := s.member(value, hasOption(options, "string"))
+		var o object
 		if i := intervalOf(f.StructField); i != nil {
 			o = s.within(value, i)
+		} else {
+			o = s.member(value, hasOption(options, "string"))
 		}
 		properties = append(properties, property{f.name, o.described(s.doc(f.owner, f.Name))})
 		if !f.optional {

@@ -240,8 +240,7 @@ func (g *generator) definition(name string) {
 func (g *generator) rawMember(def string, n *node) {
 	for i, m := range n.members {
 		if m.name == g.raws[def] {
-			n.members[i].of = &node{sort: raw, doc: m.of.doc, deprecated: m.of.deprecated}
-			n.members[i].optional = m.optional && g.inner[def]
+			n.members[i] = member{m.name, m.of.asRaw(), m.optional && g.inner[def]}
 		}
 	}
 }

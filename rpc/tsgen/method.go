@@ -73,7 +73,9 @@ func (g *generator) readMethod(info rpc.MethodInfo) (*method, error) {
 			found = append(found, fmt.Errorf("tsgen: %s: %s: %w", info.Name, name, err))
 			continue
 		}
-		p.required = g.required(p)
+		if err := g.membersOf(p); err != nil {
+			found = append(found, fmt.Errorf("tsgen: %s: %s: %w", info.Name, name, err))
+		}
 		g.problems(p.node, name, make(map[string]bool), func(at, problem string) {
 			found = append(found, fmt.Errorf("tsgen: %s: %s: %s", info.Name, at, problem))
 		})
@@ -86,12 +88,13 @@ func (p *part) read() error {
 	t := p.info
 	switch t.Form {
 	case "none":
-		p.node = &node{sort: nothing}
+		p.node = plain(nothing)
 	case "bytes":
-		p.node = &node{sort: raw}
+		p.node = plain(raw)
 	case "any":
-		if p.node = (&node{}); p.name == "args" {
-			p.node = &node{sort: list, of: p.node, least: -1, most: -1}
+		if p.node = plain(anything); p.name == "args" {
+			p.node = plain(list)
+			p.node.of = plain(anything)
 		}
 	case "json", "pair":
 		if t.Schema == nil {
@@ -110,13 +113,13 @@ func (p *part) readPair() error {
 	n, raws := p.node, p.info.Raw
 	switch {
 	case p.info.Form == "pair" && raws == "" && p.name == "args" && n.sort == tuple && n.least == len(n.parts)-1:
-		n.parts[n.least], p.list = &node{sort: raw}, true
+		n.parts[n.least], p.list = n.parts[n.least].asRaw(), true
 		n.least++
 	case (p.info.Form == "pair") != (raws != ""):
 		return errors.New("it is a pair without a raw member, or the other way round")
 	case p.name == "args" && n.sort != tuple:
 		p.members = true
-	case p.name == "args" && len(n.parts) == 1:
+	case p.name == "args" && len(n.parts) == 1 && n.least == 1 && n.problem == "":
 		p.node = n.parts[0] // one value
 	case p.name == "args":
 		p.list = true
@@ -124,25 +127,42 @@ func (p *part) readPair() error {
 	if n.sort == object { // without a name, so it stands nowhere else
 		for i, m := range n.members {
 			if m.name == raws {
-				n.members[i] = member{m.name, &node{sort: raw, doc: m.of.doc}, false}
+				n.members[i] = member{m.name, m.of.asRaw(), false}
 			}
 		}
 	}
 	return nil
 }
 
-// required counts the positions up to the last that must be there.
-func (g *generator) required(p *part) (n int) {
+// membersOf looks up the members that the description names, and counts the positions up to the last
+// that must be there.
+func (g *generator) membersOf(p *part) error {
 	members := p.node.members
 	if def := g.defs[p.node.ref]; def != nil {
 		members = def.members
 	}
+	find := func(name string) *member {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+		if i < 0 {
+			return nil
+		}
+		return &members[i]
+	}
 	for i, name := range p.info.Positions {
-		if slices.ContainsFunc(members, func(m member) bool { return m.name == name && !m.optional }) {
-			n = i + 1
+		m := find(name)
+		if m == nil {
+			return fmt.Errorf("it has a position %q, which its schema does not know", name)
+		}
+		if !m.optional {
+			p.required = i + 1
 		}
 	}
-	return n
+	if name := p.info.Raw; name != "" {
+		if m := find(name); m == nil || m.of.sort != base64 && m.of.sort != raw {
+			return fmt.Errorf("its raw member %q is not of bytes in its schema", name)
+		}
+	}
+	return nil
 }
 
 // problems tells all that is wrong with a node and what it refers to.

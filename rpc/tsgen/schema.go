@@ -62,6 +62,18 @@ type member struct {
 	optional bool
 }
 
+// plain makes a node that asks for no more than a sort.
+func plain(s sort) *node { return &node{sort: s, least: -1, most: -1} }
+
+// asRaw is a node of bytes that travel beside the JSON.
+func (n *node) asRaw() *node {
+	r := *n
+	if r.sort = raw; n.sort != base64 && n.problem == "" {
+		r.problem = "it travels as raw bytes, and its schema is of something else"
+	}
+	return &r
+}
+
 // annotations are keywords that ask nothing of a value; two of them are told in comments.
 var annotations = []string{"$comment", "default", "deprecated", "description", "examples", "title"}
 
@@ -73,7 +85,7 @@ type keywords struct {
 
 // read reads a schema. What it does not understand is a problem of the node.
 func read(schema jsontext.Value) *node {
-	n := &node{least: -1, most: -1}
+	n := plain(anything)
 	switch schema.Kind() {
 	case 't':
 		return n
@@ -184,7 +196,9 @@ func (n *node) readLiterals(k keywords) {
 
 func (n *node) readUnion(k keywords) {
 	n.parts = k.schemas("anyOf")
-	null := slices.IndexFunc(n.parts, func(p *node) bool { return p.sort == literal && slices.Equal(p.literals, []string{"null"}) })
+	null := slices.IndexFunc(n.parts, func(p *node) bool {
+		return p.problem == "" && p.sort == literal && slices.Equal(p.literals, []string{"null"})
+	})
 	if len(n.parts) == 2 && null >= 0 {
 		n.sort, n.of, n.parts = nullable, n.parts[1-null], nil
 		return
@@ -204,7 +218,7 @@ func (n *node) readType(k keywords) {
 	}
 	if null := slices.Index(types, "null"); len(types) == 2 && null >= 0 {
 		n.sort = nullable
-		n.of = &node{least: -1, most: -1}
+		n.of = plain(anything)
 		within := keywords{n.of, k.left}
 		n.of.readOneType(within, types[1-null])
 		return
@@ -258,15 +272,15 @@ func (n *node) readNumber(k keywords, name string) {
 	if json.Unmarshal(low, &from) == nil && json.Unmarshal(high, &to) == nil && from >= -safe && to <= safe {
 		return
 	}
-	k.fail(`it is a %s, and JavaScript's numbers hold integers from -%d to %[2]d only: bound the field with tags minimum:"..." and `+
+	k.fail(`it is %s, and JavaScript's numbers hold integers from -%d to %[2]d only: bound the field with tags minimum:"..." and `+
 		`maximum:"..." within that, or write it as a string with json:",string", or take a type of 32 bits`, integerName(format), safe)
 }
 
 func integerName(format string) string {
 	if format == "" {
-		return "integer without bounds"
+		return "an integer without bounds"
 	}
-	return format
+	return "of type " + format
 }
 
 func (n *node) readText(k keywords) {
@@ -297,7 +311,7 @@ func (n *node) readList(k keywords) {
 	take(k, "maxItems", &n.most)
 	if _, fixed := k.left["prefixItems"]; !fixed {
 		if n.of = k.schema("items"); n.of == nil {
-			n.of = &node{}
+			n.of = plain(anything)
 		}
 		return
 	}
@@ -314,7 +328,7 @@ func (n *node) readObject(k keywords) {
 	if declared == nil && (additional != nil || k.left["propertyNames"] != nil) {
 		n.sort, n.of, n.names = record, additional, k.schema("propertyNames")
 		if n.of == nil {
-			n.of = &node{}
+			n.of = plain(anything)
 		}
 		return
 	}

@@ -74,7 +74,7 @@ func (g *generator) checkOf(n *node) string {
 	case base64:
 		return "is.base64(" + n.lengths() + ")"
 	case raw:
-		return "is.bytes()"
+		return "is.bytes(" + n.lengths() + ")"
 	case literal:
 		return "is.literal(" + strings.Join(n.literals, ", ") + ")"
 	case list:
