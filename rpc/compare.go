@@ -59,6 +59,10 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s: want %s, the other side has %s", d.Method, d.Part, d.Want, d.Have)
 }
 
+// maxSchemas is how many schemas of another side are looked at: seconds of work, and more than any
+// program has.
+const maxSchemas = 1 << 22
+
 // Compare tells in what the peer's other side differs from what is expected: methods that it lacks,
 // or has with other types; by order of the methods in want. Methods that want does not name do not
 // matter. It waits for the other side's hello, and if that says that all is the same, asks no more;
@@ -78,7 +82,7 @@ func Compare(ctx context.Context, p *Peer, want Description) ([]Difference, erro
 	if err != nil {
 		return nil, err
 	}
-	if have, err = have.Hashed(); err != nil {
+	if have, err = have.hashed(maxSchemas); err != nil {
 		return nil, failure(DataLoss, Yes, "rpc: what the other side says of its methods makes no sense: %w", err)
 	}
 	return want.against(have), nil

@@ -72,6 +72,9 @@ func TestHashes(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
+	if _, err := documented.hashed(100); err == nil || !strings.Contains(err.Error(), "too many schemas") {
+		t.Error(err)
+	}
 	if _, err := (Description{Defs: map[string]jsontext.Value{"x": jsontext.Value(`{`)}}).Hashed(); err == nil {
 		t.Error("a definition that is no JSON is hashed")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -19,8 +20,11 @@ const builtin = "rpc."
 // Hashed fills in the hashes of a description: of parameters, items and results by how they
 // travel and what is in them, so that two that are equal are equal on the wire. Comments, and the
 // names of types, do not matter. It leaves d as it is. The error says which schema makes no sense.
-func (d Description) Hashed() (Description, error) {
-	h := hasher{defs: make(map[string]any, len(d.Defs))}
+func (d Description) Hashed() (Description, error) { return d.hashed(math.MaxInt) }
+
+// hashed is Hashed for a description of at most so many schemas, each counted where it is used.
+func (d Description) hashed(most int) (Description, error) {
+	h := hasher{left: most, defs: make(map[string]any, len(d.Defs))}
 	for name, text := range d.Defs {
 		var schema any
 		if err := json.Unmarshal(text, &schema); err != nil {
@@ -79,6 +83,7 @@ func (m *MethodInfo) parts() []part {
 
 // A hasher makes the hashes of one description.
 type hasher struct {
+	left int // schemas that may still be looked at
 	defs map[string]any
 
 	// Of the hash that is being made: which definitions it met, in this order.
@@ -107,8 +112,8 @@ func (h *hasher) hash(t TypeInfo) (string, error) {
 		}
 		o["schema"] = bare
 		defs := []any{}
-		for i := 0; i < len(h.met); i++ { // more are met on the way
-			def, err := h.bare(h.defs[h.met[i]])
+		for len(defs) < len(h.met) { // more are met on the way
+			def, err := h.bare(h.defs[h.met[len(defs)]])
 			if err != nil {
 				return "", err
 			}
@@ -134,6 +139,9 @@ func (h *hasher) bare(schema any) (any, error) {
 	members, ok := schema.(map[string]any)
 	if !ok {
 		return schema, nil // true or false
+	}
+	if h.left--; h.left < 0 {
+		return nil, errors.New("there are too many schemas")
 	}
 	o := make(map[string]any, len(members))
 	for _, keyword := range slices.Sorted(maps.Keys(members)) {

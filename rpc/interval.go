@@ -104,7 +104,11 @@ func less(a, b reflect.Value) bool {
 }
 
 func isContainer(t reflect.Type) bool {
-	return slices.Contains([]reflect.Kind{reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map}, t.Kind())
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return true
+	}
+	return false
 }
 
 // each does something with what a pointer, list or map holds.
