@@ -29,7 +29,7 @@ func intervalOf(f reflect.StructField) *interval {
 		return nil
 	}
 	t := f.Type
-	for isContainer(t) && !isBytes(t) {
+	for n := 0; n < maxDepth && isContainer(t) && !isBytes(t) && !marshalsItself(t); n++ {
 		t = t.Elem()
 	}
 	_, options := cutTag(f.Tag.Get("json"))

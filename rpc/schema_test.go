@@ -461,9 +461,16 @@ func TestIntervals(t *testing.T) {
 		bytes struct {
 			A []byte `maximum:"128"`
 		}
+		itself struct {
+			A []digest `maximum:"128"`
+		}
+		endless   []endless
+		recursive struct {
+			A endless `maximum:"128"`
+		}
 		nested struct{ List []*bounded }
 	)
-	for _, typ := range []reflect.Type{reflect.TypeFor[text](), reflect.TypeFor[quoted](), reflect.TypeFor[beyond](), reflect.TypeFor[bytes]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[text](), reflect.TypeFor[quoted](), reflect.TypeFor[beyond](), reflect.TypeFor[bytes](), reflect.TypeFor[itself](), reflect.TypeFor[recursive]()} {
 		if text := panics(func() { schemaDocument(typ) }); text == "" {
 			t.Errorf("%s has a schema", typ)
 		}

@@ -132,6 +132,10 @@ func shapesMux() *rpc.Mux {
 	echo[figures](m, "figures")
 	echo[kind](m, "delete")
 	echo[struct{ A, B int8 }](m, "inline")
+	echo[struct {
+		Name string
+		Data []byte `json:",omitempty"`
+	}](m, "inline.pair")
 	echo[point](m, "point")
 	echo[string](m, "a.b")
 	echo[string](m, "a-b") // the same in TypeScript

@@ -340,6 +340,16 @@ export const Inline: Method<{ A: number; B: number }, { A: number; B: number }> 
 export const inline = (peer: Peer, value: { A: number; B: number }, options?: CallOptions): Promise<{ A: number; B: number }> =>
   Inline.call(peer, value, options);
 
+export const InlinePair: Method<{ Name: string; Data: Uint8Array }, { Name: string; Data: Uint8Array }> = method("inline.pair", {
+  params: { form: "pair", positions: ["Name", "Data"] },
+  args: is.object({ Name: is.string(), Data: is.bytes() }),
+  result: is.object({ Name: is.string(), Data: is.bytes() }),
+  resultRaw: "Data",
+});
+
+export const inlinePair = (peer: Peer, value: { Name: string; Data: Uint8Array }, options?: CallOptions): Promise<{ Name: string; Data: Uint8Array }> =>
+  InlinePair.call(peer, value, options);
+
 export const Interface: Method<unknown, unknown> = method("interface", {
   args: is.unknown(),
   result: is.unknown(),
@@ -499,7 +509,7 @@ export const write = (peer: Peer, digest: Digest, items: Items<Uint8Array>, opti
  * and the hashes of args, in, result and out.
  */
 const expected = {
-  schema: "defd6c7478714cfb",
+  schema: "a4a25ffa8d209c6f",
   methods: [
     ["2nd", "call", "ac28082679ba6ba8", "", "375e257d3353d03a", ""],
     ["HTTPGet", "call", "ac28082679ba6ba8", "", "375e257d3353d03a", ""],
@@ -516,6 +526,7 @@ const expected = {
     ["func.one", "call", "ba0e7bee05073395", "", "406e4e8b65d67e50", ""],
     ["func.pair", "call", "6ec779a39ed4e143", "", "855d36322e7cee95", ""],
     ["inline", "call", "4da9416cc9a47752", "", "e694c01a38509c0a", ""],
+    ["inline.pair", "call", "9f8ed8747eea9b95", "", "ff46c4fbb0144fb3", ""],
     ["interface", "call", "0c9d402185b32388", "", "2cd7905b6794edca", ""],
     ["members", "call", "ba0e7bee05073395", "", "e084ed371c8d5b5e", ""],
     ["merged", "call", "71bfa2d1533672b3", "", "71bfa2d1533672b3", ""],
