@@ -38,7 +38,7 @@ const (
 
 // A Batch is several objects, one after the other. On the wire its Data travels raw.
 type Batch struct {
-	Sizes []int  `json:"sizes"` // length of each object in bytes
+	Sizes []int  `json:"sizes" minimum:"0" maximum:"4194304"` // length of each object in bytes
 	Data  []byte `json:"data,omitempty"`
 }
 
@@ -86,9 +86,9 @@ const (
 
 // BlobRange names a part of a file's content.
 type BlobRange struct {
-	Link   object.Link `json:"link"`             // of a blob or file
-	Offset int64       `json:"offset,omitempty"` // where it begins, in bytes
-	Length int64       `json:"length,omitempty"` // in bytes; 0 means to the end
+	Link   object.Link `json:"link"`                                                    // of a blob or file
+	Offset int64       `json:"offset,omitempty" minimum:"0" maximum:"9007199254740991"` // where it begins, in bytes
+	Length int64       `json:"length,omitempty" minimum:"0" maximum:"9007199254740991"` // in bytes; 0 means to the end
 }
 
 // Validate checks the range by itself.
@@ -127,13 +127,13 @@ func (r ClosureRequest) Validate() error {
 
 // Received says what a side took in.
 type Received struct {
-	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"` // of these objects
+	Objects int64 `json:"objects" minimum:"0" maximum:"9007199254740991"`
+	Bytes   int64 `json:"bytes" minimum:"0" maximum:"9007199254740991"` // of these objects
 }
 
 // Status is what a side tells of itself.
 type Status struct {
 	Version    string    `json:"version"` // of the program
-	Refs       int       `json:"refs"`
+	Refs       int       `json:"refs" minimum:"0" maximum:"9007199254740991"`
 	Connection rpc.Stats `json:"connection"` // as that side counts: sent is what it sent
 }

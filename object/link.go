@@ -46,7 +46,7 @@ type Link struct {
 	// Size is the number of content bytes beneath: the length of a blob or
 	// file, and for a tree the sum over its entries. It is UnknownSize in a
 	// link made by ParseLink; readers then do not check it.
-	Size int64 `json:"size"`
+	Size int64 `json:"size" minimum:"-1" maximum:"9007199254740991"`
 }
 
 // ParseLink reads the text form of a link, such as

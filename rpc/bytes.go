@@ -205,7 +205,7 @@ func sendFrom(x *exchange, r io.Reader) (n int64, err error) {
 // Writing waits while the caller does not read, and fails when it no longer wants to.
 func HandleWriter[A any](mux *Mux, m Source[A, []byte], fn func(context.Context, A, io.Writer) error, options ...HandleOption) {
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Out: typeOf[[]byte]()},
+		MethodInfo: m.declared(),
 		mode:       takes,
 		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			if err := fn(ctx, a, servingWriter{&s.exchange}); err != nil {
@@ -227,7 +227,7 @@ func (w servingWriter) ReadFrom(r io.Reader) (int64, error) { return sendFrom(w.
 // reader ends with io.EOF only when the caller has said that this was all.
 func HandleReader[A, R any](mux *Mux, m Sink[A, []byte, R], fn func(context.Context, A, io.Reader) (R, error), options ...HandleOption) {
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[[]byte](), Result: typeOf[R]()},
+		MethodInfo: m.declared(),
 		mode:       feeds,
 		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			s.p.mu.Lock()

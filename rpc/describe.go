@@ -62,6 +62,9 @@ type TypeInfo struct {
 	// Raw is, of a pair, the member that is in the raw bytes and not in the JSON; of a list of
 	// parameters it is the last one, and Raw is empty.
 	Raw string `json:"raw,omitempty"`
+	// Hash is equal where all of the above is that travels: not Go, and not the comments and the
+	// names of types in the schema. See Description.Hashed.
+	Hash string `json:"hash,omitempty"`
 
 	t    reflect.Type
 	list positional // the parameters of a plain function
@@ -111,15 +114,42 @@ func (m *Mux) Methods() Description {
 	if m.described != nil {
 		return *m.described
 	}
-	s := &schemer{docs: m.docs, names: make(map[reflect.Type]string), defs: make(map[string]jsontext.Value)}
-	d := Description{Methods: make([]MethodInfo, 0, len(m.m)), Defs: s.defs}
-	for _, name := range slices.Sorted(maps.Keys(m.m)) {
-		i := m.m[name].MethodInfo
-		i.Doc = m.docs[name]
-		i.Args, i.In, i.Result, i.Out = s.params(i.Args), s.value(i.In), s.value(i.Result), s.value(i.Out)
-		d.Methods = append(d.Methods, i)
+	infos := make([]MethodInfo, 0, len(m.m))
+	for _, s := range m.m {
+		infos = append(infos, s.MethodInfo)
 	}
-	m.described = &d
+	d := describeAll(infos, m.docs)
+	m.described, m.schema = &d, d.Hash()
+	return d
+}
+
+// schemaHash is what the hello says of the methods: "" if nothing is served.
+func (m *Mux) schemaHash() string {
+	if m == nil {
+		return ""
+	}
+	m.mu.RLock()
+	described, hash := m.described, m.schema
+	m.mu.RUnlock()
+	if described == nil {
+		hash = m.Methods().Hash()
+	}
+	return hash
+}
+
+// describeAll completes the descriptions of methods, of which only the types are known.
+func describeAll(methods []MethodInfo, docs map[string]string) Description {
+	slices.SortFunc(methods, func(a, b MethodInfo) int { return strings.Compare(a.Name, b.Name) })
+	s := &schemer{docs: docs, names: make(map[reflect.Type]string), defs: make(map[string]jsontext.Value)}
+	for i := range methods {
+		m := &methods[i]
+		m.Doc = docs[m.Name]
+		m.Args, m.In, m.Result, m.Out = s.params(m.Args), s.value(m.In), s.value(m.Result), s.value(m.Out)
+	}
+	d, err := Description{Methods: methods, Defs: s.defs}.Hashed()
+	if err != nil {
+		panic(err.Error()) // a JSONSchema of the program refers to what is not there
+	}
 	return d
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -81,8 +82,15 @@ func TestMethodVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var read any
+	var read Description
 	vectorFile(t, "methods.json", jsonRaw(text), &read)
+	spec, err := os.ReadFile("../spec/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hash := read.Hash(); !strings.Contains(string(spec), "their hash in a hello is `"+hash+"`") || hash != describedMux().schemaHash() {
+		t.Errorf("the hash of methods.json is %s; the specification says another", hash)
+	}
 }
 
 // jsonRaw lets encoding/json write a text.

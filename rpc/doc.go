@@ -17,6 +17,9 @@
 // What does not belong to the arguments travels as metadata ([WithMetadata]), and a
 // [Middleware] stands around the calls of either side: tracing, counting, refusing.
 //
+// The built-in method "rpc.methods" describes what a peer serves ([Mux.Methods]), with JSON Schemas
+// made from the Go types; [Compare] holds the other side against what this one expects.
+//
 // With Options.Redial a peer outlives its connection: methods declared [Pure] or [Keyed] are
 // called again over the next one, see [Repeatable] and [WithKey].
 //

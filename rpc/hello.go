@@ -18,7 +18,8 @@ type hello struct {
 	Version int    `json:"version"`
 	Agent   string `json:"agent"`
 	Limits  limits `json:"limits"`
-	JSON    bool   `json:"json,omitzero"` // it takes values in form json only
+	JSON    bool   `json:"json,omitzero"`   // it takes values in form json only
+	Schema  string `json:"schema,omitzero"` // the hash of what it serves
 }
 
 // limits are what a side takes of the other.
@@ -32,12 +33,13 @@ type limits struct {
 // usual is what is assumed of the other side until its hello says what it takes.
 var usual = limits{Calls: 1024, Streams: 256, Value: math.MaxInt}
 
-// appendHello appends our hello.
-func appendHello(b []byte, o *Options) []byte {
+// appendHello appends our hello. schema is the hash of what we serve.
+func appendHello(b []byte, o *Options, schema string) []byte {
 	p, err := json.Marshal(hello{
 		Version: Version,
 		Agent:   o.Agent,
 		Limits:  limits{Calls: o.MaxCalls, Streams: o.MaxStreams, Value: o.MaxValue, Window: firstWindow},
+		Schema:  schema,
 	})
 	if err != nil { // an agent that is not UTF-8
 		panic("rpc: Options.Agent: " + err.Error())
@@ -65,6 +67,9 @@ func (p *Peer) greet(f wire.Frame) error {
 	}
 	if len(h.Agent) > maxName {
 		h.Agent = h.Agent[:maxName]
+	}
+	if len(h.Schema) > maxName {
+		h.Schema = "" // no hash
 	}
 	p.remote = h
 	p.plain.Store(h.JSON)

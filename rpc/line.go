@@ -126,7 +126,7 @@ func (l *line) take(p *Peer) (msg []byte, cuts []int) {
 		return msg, nil
 	case !l.said:
 		l.said = true
-		return appendHello(nil, &p.opt), nil
+		return appendHello(nil, &p.opt, p.mux.schemaHash()), nil
 	case !l.pending():
 		return nil, nil
 	}

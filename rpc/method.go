@@ -15,7 +15,8 @@ import (
 // How Go types travel: a []byte raw; a struct as JSON, its fields by name or by position; a
 // struct whose last field is a []byte as JSON with that field raw beside it; struct{} as
 // nothing; anything else as encoding/json has it. If A or R has a method Validate() error,
-// what arrives is checked with it before anyone sees it.
+// what arrives is checked with it before anyone sees it. Tags minimum and maximum of a field bound
+// the numbers in it, also those in a list or a map.
 type Method[A, R any] string
 
 // Call asks the peer and waits for the answer. It ends with ctx, with the deadline of ctx
@@ -72,7 +73,7 @@ func (m Method[A, R]) Go(ctx context.Context, p *Peer, a A) *PromiseOf[R] {
 func (m Method[A, R]) Handle(mux *Mux, fn func(context.Context, A) (R, error), options ...HandleOption) {
 	boxes := &sync.Pool{New: func() any { return new(box[A, R]) }}
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Result: typeOf[R]()},
+		MethodInfo: m.declared(),
 		run: func(ctx context.Context, s *serving) (err error) {
 			b := boxes.Get().(*box[A, R])
 			s.box = b

@@ -20,6 +20,7 @@ var docs = map[string]string{
 	"github.com/chumsync/chum/rpc.TypeInfo":             "TypeInfo describes parameters, a result or an item: how they travel and what is in them.",
 	"github.com/chumsync/chum/rpc.TypeInfo.Form":        "Form is how it travels: \"none\" is nothing, \"json\" JSON, \"bytes\" raw bytes, \"pair\" JSON with\nraw bytes beside it, \"any\" whatever the program gives.",
 	"github.com/chumsync/chum/rpc.TypeInfo.Go":          "Go is the Go type, for people.",
+	"github.com/chumsync/chum/rpc.TypeInfo.Hash":        "Hash is equal where all of the above is that travels: not Go, and not the comments and the\nnames of types in the schema. See Description.Hashed.",
 	"github.com/chumsync/chum/rpc.TypeInfo.Positions":   "Positions are, of parameters that may come by name or by position, the names in the order\nof the positions. Those that the schema does not require may be missing at the end.",
 	"github.com/chumsync/chum/rpc.TypeInfo.Raw":         "Raw is, of a pair, the member that is in the raw bytes and not in the JSON; of a list of\nparameters it is the last one, and Raw is empty.",
 	"github.com/chumsync/chum/rpc.TypeInfo.Schema":      "Schema is the JSON Schema (draft 2020-12) of the JSON; of parameters, of their list or of\nthe object that holds them by name.",

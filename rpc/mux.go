@@ -31,6 +31,7 @@ type Mux struct {
 
 	docs      map[string]string // see Describe
 	described *Description      // nil if it has to be made anew
+	schema    string            // its hash
 }
 
 // service is one method as the serving side knows it.

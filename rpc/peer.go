@@ -169,6 +169,7 @@ func NewPeer(conn wire.Conn, mux *Mux, options *Options) *Peer {
 		servings: make(map[uint64]*serving),
 		patience: patience{left: patienceMost},
 	}
+	mux.schemaHash() // now, or the first peer would describe the methods when it says hello, with its lock held
 	p.account.budget = p.opt.Budget
 	p.stranger = len(p.opt.Login) > 0
 	p.life, p.die = context.WithCancel(context.Background())

@@ -129,9 +129,9 @@ func (s *schemer) inline(t reflect.Type) object {
 	case reflect.Pointer:
 		return nullable(s.schema(t.Elem()))
 	case reflect.Slice, reflect.Array:
-		return s.list(t)
+		return listing(t, s.schema)
 	case reflect.Map:
-		return s.mapping(t)
+		return s.mapping(t, s.schema)
 	case reflect.Struct:
 		return s.structure(t)
 	}
@@ -181,23 +181,28 @@ func quoted(t reflect.Type) object {
 	return object{{"type", "string"}, number(t)[1], {"pattern", pattern}}
 }
 
-func (s *schemer) list(t reflect.Type) object {
-	isBytes := t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == ""
+// listing gives the schema of a slice or an array; of is that of its elements.
+func listing(t reflect.Type, of func(reflect.Type) object) object {
 	switch {
-	case isBytes && t.Kind() == reflect.Array:
+	case isBytes(t) && t.Kind() == reflect.Array:
 		n := (t.Len() + 2) / 3 * 4 // RFC 4648, section 4, with padding
 		return object{{"type", "string"}, {"contentEncoding", "base64"}, {"minLength", n}, {"maxLength", n}}
-	case isBytes:
+	case isBytes(t):
 		return object{{"type", "string"}, {"contentEncoding", "base64"}}
 	}
-	o := object{{"type", "array"}, {"items", s.schema(t.Elem())}}
+	o := object{{"type", "array"}, {"items", of(t.Elem())}}
 	if t.Kind() == reflect.Array {
 		o = append(o, property{"minItems", t.Len()}, property{"maxItems", t.Len()})
 	}
 	return o
 }
 
-func (s *schemer) mapping(t reflect.Type) object {
+// isBytes tells whether a slice or an array is written as base64.
+func isBytes(t reflect.Type) bool {
+	return (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == ""
+}
+
+func (s *schemer) mapping(t reflect.Type, of func(reflect.Type) object) object {
 	o := object{{"type", "object"}}
 	switch key := t.Key(); {
 	case isNumber(key) && !marshalsItself(key):
@@ -205,7 +210,7 @@ func (s *schemer) mapping(t reflect.Type) object {
 	case key.Kind() != reflect.Interface && !s.inline(key).plainString():
 		o = append(o, property{"propertyNames", s.schema(key)})
 	}
-	return append(o, property{"additionalProperties", s.schema(t.Elem())})
+	return append(o, property{"additionalProperties", of(t.Elem())})
 }
 
 func (s *schemer) structure(t reflect.Type) object {
@@ -222,7 +227,12 @@ func (s *schemer) structure(t reflect.Type) object {
 		case hasOption(options, "omitzero") && value.Kind() == reflect.Pointer:
 			value = value.Elem()
 		}
-		o := s.member(value, hasOption(options, "string"))
+		var o object
+		if i := intervalOf(f.StructField); i != nil {
+			o = s.within(value, i)
+		} else {
+			o = s.member(value, hasOption(options, "string"))
+		}
 		properties = append(properties, property{f.name, o.described(s.doc(f.owner, f.Name))})
 		if !f.optional {
 			required = append(required, f.name)
@@ -232,8 +242,8 @@ func (s *schemer) structure(t reflect.Type) object {
 	if len(required) > 0 {
 		o = append(o, property{"required", required})
 	}
-	if rest != nil && rest.Kind() == reflect.Map {
-		o = append(o, property{"additionalProperties", s.schema(rest.Elem())})
+	if rest != nil && rest.Type.Kind() == reflect.Map {
+		o = append(o, property{"additionalProperties", s.schema(rest.Type.Elem())})
 	}
 	return o
 }
@@ -247,6 +257,20 @@ func (s *schemer) member(t reflect.Type, inString bool) object {
 		return quoted(t)
 	}
 	return s.schema(t)
+}
+
+// within gives the schema of a field whose numbers are bounded.
+func (s *schemer) within(t reflect.Type, i *interval) object {
+	of := func(t reflect.Type) object { return s.within(t, i) }
+	switch t.Kind() {
+	case reflect.Pointer:
+		return nullable(of(t.Elem()))
+	case reflect.Slice, reflect.Array:
+		return listing(t, of)
+	case reflect.Map:
+		return s.mapping(t, of)
+	}
+	return i.schema(t)
 }
 
 func nullable(o object) object { return object{{"anyOf", []object{o, {{"type", "null"}}}}} }

@@ -115,6 +115,19 @@ type (
 	promoted struct { // has JSONSchema and MarshalText through what it embeds
 		digest
 	}
+	bounded struct {
+		A int64            `json:"a" minimum:"-9007199254740991" maximum:"9007199254740991"`
+		B []*uint64        `json:"b" maximum:"9007199254740991"`
+		C map[string]int8  `json:"c,omitempty" minimum:"-1"`
+		D float64          `json:"d,omitzero" minimum:"0" maximum:"0.5"`
+		E *time.Duration   `json:"e,omitempty" maximum:"1000"`
+		F []bounded        `json:"f,omitempty"`
+		G map[int8]bounded `json:"g,omitempty"`
+	}
+	holdsBounded struct {
+		*bounded
+		Rest map[string]*bounded `json:",embed"`
+	}
 	byteKind byte
 	named    struct {
 		Flags []byteKind
@@ -129,7 +142,7 @@ var schemaTypes = []reflect.Type{
 	reflect.TypeFor[open2](), reflect.TypeFor[node](), reflect.TypeFor[holder](), reflect.TypeFor[promoted](),
 	reflect.TypeFor[named](), reflect.TypeFor[Description](), reflect.TypeFor[Stats](), reflect.TypeFor[Value](),
 	reflect.TypeFor[map[float64]int](), reflect.TypeFor[map[time.Duration]uint8](), reflect.TypeFor[map[token]int](),
-	reflect.TypeFor[map[time.Time]int](), reflect.TypeFor[**int](), reflect.TypeFor[Code](),
+	reflect.TypeFor[bounded](), reflect.TypeFor[holdsBounded](), reflect.TypeFor[map[time.Time]int](), reflect.TypeFor[**int](), reflect.TypeFor[Code](),
 }
 
 // schemaDocument is what a Description holds, for one type: the schema at "value".
@@ -205,7 +218,7 @@ func TestSchemaIsTheCodec(t *testing.T) {
 		if err := check(t, schema, text); err != nil {
 			t.Fatalf("%s writes %s: %v\n%s", typ, text, err, document)
 		}
-		if err := unmarshal(text, reflect.New(typ).Interface()); err != nil {
+		if err := read(text, typ); err != nil {
 			t.Fatalf("%s does not read %s: %v", typ, text, err)
 		}
 		for range 4 {
@@ -216,7 +229,7 @@ func TestSchemaIsTheCodec(t *testing.T) {
 			}).Draw(t, "other")
 			broken := jsontext.Value(slices.Concat(text[:at[0]], []byte(other), text[at[1]:]))
 			bySchema := check(t, reading, broken)
-			byDecoder := unmarshal(broken, reflect.New(typ).Interface())
+			byDecoder := read(broken, typ)
 			if (bySchema == nil) != (byDecoder == nil) {
 				t.Fatalf("%s of %s:\nschema: %v\ndecoder: %v\n%s", broken, typ, bySchema, byDecoder, document)
 			}
@@ -228,6 +241,15 @@ func TestSchemaIsTheCodec(t *testing.T) {
 	if refused == 0 {
 		t.Error("nothing was refused: the test tests nothing")
 	}
+}
+
+// read reads a text as a result of a type is read, but that nobody's Validate is asked.
+func read(text jsontext.Value, t reflect.Type) error {
+	v := reflect.New(t)
+	if err := unmarshal(text, v.Interface()); err != nil {
+		return err
+	}
+	return checkIntervals(v.Elem())
 }
 
 // required is the one thing that a schema says of what is written and that is not asked of what
@@ -319,6 +341,9 @@ func fill(t *rapid.T, v reflect.Value, depth int) {
 		v.Field(1).SetBytes([]byte(`{"more":[1]}`))
 		return
 	}
+	if v.Kind() == reflect.Struct {
+		defer confine(v)
+	}
 	switch v.Kind() {
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "bool"))
@@ -375,6 +400,15 @@ func fill(t *rapid.T, v reflect.Value, depth int) {
 	}
 }
 
+// confine makes numbers zero that the tags of their fields do not allow.
+func confine(v reflect.Value) {
+	for i, f := range v.Fields() {
+		if within := intervalOf(i); within != nil && within.check(f) != nil {
+			f.SetZero()
+		}
+	}
+}
+
 // The schemas of types that are easily got wrong, word for word.
 func TestSchemaText(t *testing.T) {
 	for _, tt := range []struct {
@@ -411,3 +445,42 @@ func TestSchemaText(t *testing.T) {
 }
 
 const intSchema = `{"type":"integer","format":"int64","minimum":-9223372036854775808,"maximum":9223372036854775807}`
+
+// Tags that ask for what cannot be are a mistake in the program; what they ask for is held.
+func TestIntervals(t *testing.T) {
+	type (
+		text struct {
+			A string `minimum:"1"`
+		}
+		quoted struct {
+			A int `json:",string" maximum:"1"`
+		}
+		beyond struct {
+			A int8 `maximum:"128"`
+		}
+		bytes struct {
+			A []byte `maximum:"128"`
+		}
+		itself struct {
+			A []digest `maximum:"128"`
+		}
+		endless   []endless
+		recursive struct {
+			A endless `maximum:"128"`
+		}
+		nested struct{ List []*bounded }
+	)
+	for _, typ := range []reflect.Type{reflect.TypeFor[text](), reflect.TypeFor[quoted](), reflect.TypeFor[beyond](), reflect.TypeFor[bytes](), reflect.TypeFor[itself](), reflect.TypeFor[recursive]()} {
+		if text := panics(func() { schemaDocument(typ) }); text == "" {
+			t.Errorf("%s has a schema", typ)
+		}
+	}
+	var v nested
+	err := decodeValue(0, []byte(`{"List":[null,{"a":1,"b":[0,9007199254740992]}]}`), &v)
+	if err == nil || err.Error() != "List: b: 9007199254740992 is more than 9007199254740991" || v.List != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if err := decodeParams(0, []byte(`[-9007199254740992,[]]`), new(bounded)); err == nil || err.Error() != "a: -9007199254740992 is less than -9007199254740991" {
+		t.Error(err)
+	}
+}

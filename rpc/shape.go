@@ -133,9 +133,9 @@ type jsonField struct {
 }
 
 // jsonFields finds the members of a struct in the order in which they are written, those of
-// embedded structs among them; rest is what takes all other members: a map, or nil. Of several
+// embedded structs among them; rest is the field that takes all other members, or nil. Of several
 // with one name the shallowest counts, then the one whose name is in its tag, as in Go.
-func jsonFields(t reflect.Type) (fields []jsonField, rest reflect.Type) {
+func jsonFields(t reflect.Type) (fields []jsonField, rest *jsonField) {
 	type level struct {
 		t        reflect.Type
 		index    []int
@@ -157,7 +157,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, rest reflect.Type) {
 				switch {
 				case to.Kind() != reflect.Struct:
 					if rest == nil {
-						rest = to
+						rest = &jsonField{StructField: f, optional: true, owner: at.t, index: index}
 					}
 				case !at.again:
 					queue = append(queue, level{to, index, at.optional || to != f.Type, seen[to]})

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -245,7 +246,9 @@ func TestSpecExample(t *testing.T) {
 		t.Fatal("nobody says anything")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := newRaw(t, rawMux(), Options{})
+		m := NewMux(Public)
+		Method[string, string]("hi").Handle(m, func(_ context.Context, name string) (string, error) { return "hi " + name, nil })
+		r := newRaw(t, m, Options{})
 		go r.read()
 		for rest := said['>']; len(rest) > 0; { // a frame at a time, since it is all one to the peer
 			_, behind, err := wire.Next(rest)

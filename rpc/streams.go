@@ -34,7 +34,7 @@ func (m Source[A, Out]) Call(ctx context.Context, p *Peer, a A) iter.Seq2[Out, e
 // its context ends when nobody wants more. See [Method.Handle] for errors.
 func (m Source[A, Out]) Handle(mux *Mux, fn func(context.Context, A) iter.Seq2[Out, error], options ...HandleOption) {
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), Out: typeOf[Out]()},
+		MethodInfo: m.declared(),
 		mode:       takes,
 		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			return s.sendAll(ctx, sending(fn(ctx, a)))
@@ -65,7 +65,7 @@ func (m Sink[A, In, R]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2[In,
 // dropped. See [Method.Handle] for errors.
 func (m Sink[A, In, R]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[In, error]) (R, error), options ...HandleOption) {
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Result: typeOf[R]()},
+		MethodInfo: m.declared(),
 		mode:       feeds,
 		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			r, err := fn(ctx, a, receiving[In](s.in))
@@ -90,7 +90,7 @@ func (m Duplex[A, In, Out]) Call(ctx context.Context, p *Peer, a A, in iter.Seq2
 // goroutine of its own. See [Method.Handle] for errors.
 func (m Duplex[A, In, Out]) Handle(mux *Mux, fn func(context.Context, A, iter.Seq2[In, error]) iter.Seq2[Out, error], options ...HandleOption) {
 	mux.put(&service{
-		MethodInfo: MethodInfo{Name: string(m), Args: typeOf[A](), In: typeOf[In](), Out: typeOf[Out]()},
+		MethodInfo: m.declared(),
 		mode:       takes | feeds,
 		run: withArgs(func(ctx context.Context, s *serving, a A) error {
 			return s.sendAll(ctx, sending(fn(ctx, a, receiving[In](s.in))))

@@ -302,14 +302,22 @@ func store(form wire.Form, data []byte, into any) error {
 	return nil
 }
 
-// validate asks the value that into points at, if it can check itself. If that is a pointer,
-// it asks what it points at.
+// validate holds the value that into points at to the tags of its fields, and asks it, if it can
+// check itself.
 func validate(into any) error {
+	if err := checkIntervals(reflect.ValueOf(into).Elem()); err != nil {
+		return err
+	}
+	return askValue(into)
+}
+
+// askValue asks the value that into points at. If that is a pointer, it asks what it points at.
+func askValue(into any) error {
 	if v, ok := into.(interface{ Validate() error }); ok {
 		return v.Validate()
 	}
 	if v := reflect.ValueOf(into).Elem(); v.Kind() == reflect.Pointer && !v.IsNil() {
-		return validate(v.Interface())
+		return askValue(v.Interface())
 	}
 	return nil
 }

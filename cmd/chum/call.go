@@ -187,9 +187,7 @@ func mayBeRaw(form string) bool {
 // callArguments makes the argument list of what stands in the command.
 func (a *app) callArguments(ctx context.Context, text string) (v rpc.Value, err error) {
 	if text == "-" {
-		in := interruptible(ctx, a.stdin)
-		defer in.Close()
-		all, err := readArgument(input{in, stdinName})
+		all, err := a.readInput(ctx)
 		if err != nil {
 			return v, err
 		}
@@ -212,6 +210,13 @@ func readArgument(in input) ([]byte, error) {
 			hinted("send what is longer through a method that is fed a stream")
 	}
 	return all, err
+}
+
+// readInput reads all of standard input, which is to be an argument.
+func (a *app) readInput(ctx context.Context) ([]byte, error) {
+	in := interruptible(ctx, a.stdin)
+	defer in.Close()
+	return readArgument(input{in, stdinName})
 }
 
 // argumentList makes an array or an object of what may also be a single value.

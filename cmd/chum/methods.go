@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -33,17 +34,27 @@ may call (the rule) and what the method does. For one METHOD, tell all of it, wi
 	}
 }
 
+// completionTime is how long a shell waits for what it may offer.
+const completionTime = 2 * time.Second
+
 // completeMethod offers the methods of the server whose URL stands before.
 func (a *app) completeMethod(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) != 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	peer, err := a.connect(c.Context(), args[0])
+	return a.methodNames(c.Context(), args[0])
+}
+
+// methodNames are the methods of a server as a shell offers them.
+func (a *app) methodNames(ctx context.Context, address string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	defer cancel()
+	peer, err := a.connect(ctx, address)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	defer peer.Close()
-	d, err := rpc.Methods.Call(c.Context(), peer, struct{}{})
+	d, err := rpc.Methods.Call(ctx, peer, struct{}{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
