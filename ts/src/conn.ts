@@ -11,6 +11,12 @@ export interface Conn {
   readonly buffered: number;
   /** Ends the connection in order. `closed` follows, once. */
   close(): void;
+  /**
+   * Of a Conn that can go on with another connection beneath: gives up the one it has if it is at least `age` ms
+   * old, because of `why`, and tells whether the Conn goes on: with the connection it has, or by waiting for another.
+   * If not, nothing was done and the Conn is of no more use.
+   */
+  renew?(age: number, why: Error): boolean;
 }
 
 /** What a Conn tells the layer above. Neither is called from within `send`, `start` or `close`. */
@@ -19,4 +25,14 @@ export interface Receiver {
   message(message: Uint8Array): void;
   /** The end, once; without an error it was in order. Nothing comes after it. */
   closed(error?: Error): void;
+}
+
+/** A Resumer is a Conn that can go on with another connection beneath when the one it has breaks. */
+export interface Resumer extends Conn {
+  /**
+   * Gives up the connection beneath if it is at least so many milliseconds old, because of why, and
+   * tells whether the Conn goes on: with the connection it has, or by waiting for another one. If
+   * not, nothing was done and the Conn is of no more use.
+   */
+  renew(age: number, why: Error): boolean;
 }
