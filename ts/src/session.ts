@@ -186,7 +186,7 @@ export async function openSession(dial: Dial, signal: AbortSignal, options: Sess
     const giveUp = performance.now() + grace;
     // At once, unless the last connection brought nothing: whatever cuts it may do so again and again.
     if (performance.now() - born > longestWait || acked > ackedThen || received > receivedThen) failed = 0;
-    for (; ; failed++) {
+    for (; !over; failed++) {
       const wait = Math.min(backOff(failed, longestWait), giveUp - performance.now());
       tell({ phase: "waiting", error: why, attempt: failed + 1, next: Date.now() + wait });
       await pause(wait, life.signal);
