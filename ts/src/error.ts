@@ -1,3 +1,5 @@
+import { parseJSON, writeJSON } from "./json.ts";
+
 /** What went wrong, in one word, from a closed set (spec/README.md, section 10). */
 export type Code =
   | "cancelled"
@@ -36,7 +38,7 @@ const codes: ReadonlySet<string> = new Set<Code>([
   "unauthenticated",
 ]);
 
-export const isCode = (word: unknown): word is Code => codes.has(word as string);
+const isCode = (word: unknown): word is Code => codes.has(word as string);
 
 /**
  * Whether the handler of a failed call ran, which one must know before asking again: no, proven;
@@ -62,3 +64,42 @@ export class CallError extends Error {
     this.executed = executed;
   }
 }
+
+/** The text of whatever was thrown. */
+export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Makes the error of a call on this side. The text of what caused it stands behind the message. */
+export const failure = (code: Code, executed: Executed, message: string, cause?: unknown): CallError =>
+  new CallError(code, cause === undefined ? message : `${message}: ${textOf(cause)}`, undefined, executed, cause);
+
+/** The same error, with what is known of the handler. */
+export const restate = (e: CallError, executed: Executed): CallError =>
+  new CallError(e.code, e.message, e.data, executed, e.cause);
+
+const MAX_TEXT = 4096;
+
+/** Writes the payload of an error or bye. What is too long is cut or left out: an error must always get through. */
+export const writeError = (e: CallError): string => {
+  const { code, executed, data } = e;
+  const message = e.message.slice(0, MAX_TEXT);
+  try {
+    const text = writeJSON({ code, message, data, executed });
+    if (text.length <= 3 * MAX_TEXT) return text;
+  } catch {
+    // only the data can be at fault
+  }
+  return writeJSON({ code, message, executed });
+};
+
+/** Reads the payload of an error or bye; without a code it is an orderly end, if it is a bye. */
+export const readError = (text: string): CallError => {
+  const { code, message, data, executed } = parseJSON(text) as Record<string, unknown>;
+  const known = isCode(code);
+  const said = typeof message === "string" ? message : "";
+  return new CallError(
+    known ? code : "unknown",
+    known || code === undefined ? said : `${code}: ${said}`,
+    data,
+    executed === "no" || executed === "maybe" ? executed : "yes",
+  );
+};

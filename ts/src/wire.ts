@@ -155,6 +155,8 @@ export class Writer {
   private buffer: Uint8Array = new Uint8Array(512);
   /** How many bytes there are. */
   at = 0;
+  /** Where the payload that is being written begins. */
+  payload = 0;
 
   /** Sees to it that there is room for so many bytes more. */
   private room(n: number): void {
@@ -215,6 +217,7 @@ export class Writer {
   wrap(first: number, id: number, payload: () => void, guess: number): void {
     this.head(first, id, guess);
     const start = this.at;
+    this.payload = start;
     payload();
     const n = this.at - start;
     const moved = uSize(n) - uSize(guess);

@@ -1,0 +1,244 @@
+import { TAKES } from "./call.ts";
+import { CallError, failure, restate, textOf, writeError } from "./error.ts";
+import { Exchange, type Host } from "./exchange.ts";
+import { feed, type Items } from "./feed.ts";
+import { KEY } from "./metadata.ts";
+import type { Mux, Served, Service } from "./mux.ts";
+import type { Peer } from "./peer.ts";
+import type { CallStats } from "./stats.ts";
+import { BULK_FROM, Inflow } from "./stream.ts";
+import type { Written } from "./value.ts";
+import { ERROR, encodeText, formed, ITEM, LONG, RESULT, Reader } from "./wire.ts";
+
+/** What a call that is served needs of its peer. */
+export interface ServeHost extends Host {
+  readonly peer: Peer;
+  readonly mux: Mux;
+  readonly servings: Map<number, Serving>;
+  readonly served: CallStats;
+  /** Slots taken by streams, of served.open. */
+  streaming: number;
+  report(error: unknown, method: string): void;
+  settled(): void;
+}
+
+/** A call of the other side. It holds its slot until its handler has returned and its answer was taken. */
+export class Serving extends Exchange implements Served {
+  override readonly shared: ServeHost;
+  readonly own = false;
+  readonly service: Service;
+  readonly began: number = performance.now();
+  /** When the caller's time is over; 0: never. */
+  due = 0;
+  readonly metadata: ReadonlyMap<string, string>;
+  private ran = false; // the handler was called
+  private busy = false; // it has not returned
+  private argument = 0; // bytes of a long argument that it holds
+  private answer = 0; // bytes of a long answer that waits to be taken
+  private why: CallError | undefined; // nobody wants the answer any more
+  private controller: AbortController | undefined;
+
+  constructor(host: ServeHost, id: number, service: Service, metadata: ReadonlyMap<string, string>) {
+    super(host);
+    this.shared = host;
+    this.id = id;
+    this.service = service;
+    this.metadata = metadata;
+    host.servings.set(id, this);
+    host.served.open++;
+    if (service.mode) host.streaming++;
+    const drop = (bytes: number): void => {
+      host.assembling -= bytes;
+    };
+    if (service.mode & 1) this.in = new Inflow(this, service.readItem, drop, () => {});
+  }
+
+  get peer(): Peer {
+    return this.shared.peer;
+  }
+
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    if (this.why) this.controller.abort(this.why);
+    return this.controller.signal;
+  }
+
+  /** Whether an answer is still to come. */
+  get open(): boolean {
+    return !this.ended;
+  }
+
+  /** Gives the call to its handler, at the end of this turn. */
+  begin(form: number, bytes: Uint8Array): void {
+    this.busy = true;
+    queueMicrotask(() => {
+      if (!this.open) return this.returned(); // cancelled before it began
+      try {
+        const key = this.metadata.get(KEY);
+        const { keys } = this.shared.mux;
+        const work = (): Written | Promise<Written> => this.work(form, bytes);
+        const name = `${this.service.name} ${key}`;
+        this.ran = key !== undefined && keys.has(name);
+        const written = key === undefined ? work() : keys.once(name, bytes, work);
+        if (written instanceof Promise) written.then(this.reply, this.fail);
+        else this.reply(written);
+      } catch (error) {
+        this.fail(error);
+      }
+    });
+  }
+
+  private work(form: number, bytes: Uint8Array): Written | Promise<Written> {
+    const { service, shared } = this;
+    const argument = service.read(form, new Reader(bytes));
+    this.ran = true;
+    const result = service.run(argument, this, this.in as AsyncIterable<unknown>);
+    const write = (value: unknown): Written => service.write(value, shared.remote.plain);
+    if (service.mode & TAKES) return this.stream(result as Items<unknown>);
+    return result instanceof Promise ? result.then(write) : write(result);
+  }
+
+  private async stream(items: Items<unknown>): Promise<Written> {
+    await feed(this, items, this.service.write);
+    if (this.why) throw this.why;
+    return { form: 0, data: "" };
+  }
+
+  /** Sends what the handler gave, behind the stream if there is one. */
+  private readonly reply = ({ form, data }: Written): void => {
+    const host = this.shared;
+    const { line, remote, limits } = host;
+    this.ran = true;
+    this.returned();
+    if (!this.open) return;
+    host.patience.answered();
+    const bytes = typeof data === "string" && data.length * 3 >= BULK_FROM ? encodeText(data) : data;
+    const n = bytes.length;
+    const first = formed(RESULT, form);
+    if (n > remote.value && n > BULK_FROM) {
+      return this.refuse(
+        failure(
+          "resource_exhausted",
+          "yes",
+          `the result has ${n} bytes, the caller takes ${remote.value}; the method should stream`,
+        ),
+      );
+    }
+    if (n >= BULK_FROM) {
+      if (host.answering + n > limits.assembly) {
+        return this.refuse(
+          failure(
+            "resource_exhausted",
+            "yes",
+            `the result has ${n} bytes, and ${host.answering} of others wait to be taken: ask for fewer at once`,
+          ),
+        );
+      }
+      // The call stays in the table until the last of it was taken, so that it can be cancelled.
+      host.answering += this.answer = n;
+      this.flow().queue(first | LONG, bytes);
+      this.flow().last = 1;
+    } else if (this.out?.pending()) {
+      this.out.queue(first, bytes);
+      this.out.last = 1;
+    } else {
+      line.owe(first, this.id, bytes);
+      this.forget(true);
+    }
+  };
+
+  /** Answers with an error of the handler, or of what came before it. */
+  private readonly fail = (error: unknown): void => {
+    const executed = this.ran ? "yes" : "no";
+    let e: CallError;
+    if (error instanceof CallError) e = restate(error, executed);
+    else if (!this.ran) e = failure("invalid_argument", "no", textOf(error));
+    else if (this.why)
+      e = this.why; // most likely it failed because nobody waits for an answer
+    else {
+      this.shared.report(error, this.service.name);
+      e = failure("internal", executed, "the handler failed; its log says why");
+    }
+    this.returned();
+    if (!this.open) return;
+    this.shared.patience.answered();
+    if (this.out?.pending()) {
+      this.out.queue(ERROR, writeError(e));
+      this.out.last = 2;
+    } else this.refuse(e);
+  };
+
+  private refuse(error: CallError): void {
+    this.shared.line.owe(ERROR, this.id, writeError(error));
+    this.forget(false, error);
+  }
+
+  /** The last of an answer that had to wait its turn was taken. */
+  answered(failed: boolean): void {
+    this.forget(!failed);
+  }
+
+  /** Takes the call out of the table. */
+  private forget(good: boolean, error?: CallError): void {
+    const host = this.shared;
+    host.servings.delete(this.id);
+    host.answering -= this.answer;
+    if (good) host.served.succeeded++;
+    else host.served.failed++;
+    this.close(error);
+    this.freeSlot();
+  }
+
+  /** Gives back what the handler held while it ran. That is before its answer goes out. */
+  private returned(): void {
+    if (!this.busy) return;
+    this.busy = false;
+    this.in?.discard();
+    this.shared.assembling -= this.argument;
+    this.freeSlot();
+  }
+
+  private freeSlot(): void {
+    const host = this.shared;
+    if (this.open || this.busy) return;
+    host.served.open--;
+    if (this.service.mode) host.streaming--;
+    host.settled();
+  }
+
+  /** Ends the handler's work; its answer goes out if the call is still open. */
+  stop(why: CallError): void {
+    if (this.why) return;
+    this.why = why;
+    this.controller?.abort(why);
+  }
+
+  /** Nobody waits for this call any more. */
+  abandon(why: CallError): void {
+    if (!this.open) return;
+    this.forget(false, why);
+    this.stop(why);
+  }
+
+  /** It was cancelled. Tells whether it had brought something. */
+  cancel(): boolean {
+    const used = (this.out?.items ?? 0) > 0 || (this.out?.last ?? 0) > 0;
+    if (this.in) this.in.left = 0; // who cancels sends no more
+    this.abandon(failure("cancelled", "yes", "the caller cancelled"));
+    return used;
+  }
+
+  breakOff(error: CallError): void {
+    if (!this.open) return;
+    this.refuse(error);
+    this.stop(error);
+  }
+
+  protected whole(kind: number, form: number, bytes: Uint8Array): void {
+    if (kind === ITEM) this.in?.put(form, bytes, true);
+    else {
+      this.argument = bytes.length;
+      this.begin(form, bytes);
+    }
+  }
+}
