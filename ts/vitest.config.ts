@@ -16,16 +16,20 @@ const quiet = [
   "--disable-sync",
 ];
 
+const testTimeout = 30_000; // ms: what hangs fails, on a busy machine, too
+
 export default defineConfig({
   test: {
+    globalSetup: "test/live/setup.ts",
     projects: [
-      { test: { name: "node", include: ["test/**/*.test.ts"], environment: "node" } },
+      { test: { name: "node", include: ["test/**/*.test.ts"], testTimeout } },
       ...(existsSync(chromium)
         ? [
             {
               test: {
                 name: "chromium",
                 include: ["test/live/*.test.ts"],
+                testTimeout,
                 browser: {
                   enabled: true,
                   headless: true,

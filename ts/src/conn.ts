@@ -11,12 +11,6 @@ export interface Conn {
   readonly buffered: number;
   /** Ends the connection in order. `closed` follows, once. */
   close(): void;
-  /**
-   * Of a Conn that can go on with another connection beneath: gives up the one it has if it is at least `age` ms
-   * old, because of `why`, and tells whether the Conn goes on: with the connection it has, or by waiting for another.
-   * If not, nothing was done and the Conn is of no more use.
-   */
-  renew?(age: number, why: Error): boolean;
 }
 
 /** What a Conn tells the layer above. Neither is called from within `send`, `start` or `close`. */

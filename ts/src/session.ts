@@ -1,4 +1,4 @@
-import type { Conn, Receiver } from "./conn.ts";
+import type { Conn, Receiver, Resumer } from "./conn.ts";
 import { broken, control, head, importKey, isControl, op, prove, read, split, version } from "./control.ts";
 import { backOff, pause, within } from "./redial.ts";
 
@@ -14,15 +14,15 @@ export type State =
 
 /** What a session may be told. */
 export interface SessionOptions {
-  /** Unset means 60,000: how long to wait for a new connection, in ms. The shorter one of both sides' holds. */
-  grace?: number;
+  /** Milliseconds to wait for a new connection. Unset: 60,000. The shorter one of both sides' holds. */
+  readonly grace?: number;
   /**
-   * Unset means 32 MiB: how many bytes that the other side has not acknowledged are held before `buffered` tells more
-   * than lies in the connection. With twice as many the session ends.
+   * Bytes that are held for the other side to acknowledge before `buffered` tells more than lies in the connection.
+   * With twice as many the session ends. Unset: 32 MiB.
    */
-  buffer?: number;
-  /** Unset means nobody: is told of each change of state. */
-  onState?: (state: State) => void;
+  readonly buffer?: number;
+  /** Is told of each change of state. Unset: nobody is. */
+  readonly onState?: (state: State) => void;
 }
 
 /** Makes a connection. It must reject when the signal ends it. */
@@ -39,6 +39,11 @@ const longestGrace = 1 << 20; // s
 const messageCost = 128; // bytes that a kept message costs beside its own
 const vainLimit = 3; // connections in a row that were given up on which the other side took nothing
 
+// What the program does there must not harm us, so it is called from nowhere.
+const tellState = ({ onState }: SessionOptions, state: State): void => {
+  if (onState) queueMicrotask(() => onState(state));
+};
+
 const closed = new Error("session: the connection was closed");
 const isCount = (n: unknown, least: number, most: number): n is number =>
   Number.isSafeInteger(n) && (n as number) >= least && (n as number) <= most;
@@ -48,7 +53,11 @@ const isCount = (n: unknown, least: number, most: number): n is number =>
  * the first connecting and has no effect later. If the other side keeps no sessions, or the page has no WebCrypto to
  * prove with that it is the same (it was not loaded over https), the Conn ends with its connection.
  */
-export async function openSession(dial: Dial, signal: AbortSignal, options: SessionOptions = {}): Promise<Conn> {
+export async function openSession(
+  dial: Dial,
+  signal: AbortSignal,
+  options: SessionOptions = {},
+): Promise<Conn & Partial<Resumer>> {
   const first = await dial(signal);
   if (!globalThis.crypto?.subtle) return first;
 
@@ -79,10 +88,7 @@ export async function openSession(dial: Dial, signal: AbortSignal, options: Sess
   let ackedThen = 0; // acked and received when the connection came
   let receivedThen = 0;
 
-  const tell = (state: State): void => {
-    const { onState } = options;
-    if (onState) queueMicrotask(() => onState(state));
-  };
+  const tell = (state: State): void => tellState(options, state);
 
   const end = (error?: Error): void => {
     if (over) return;
@@ -322,7 +328,7 @@ export function reopening(dial: Dial, options: SessionOptions = {}): Dial {
     if (performance.now() - opened > longestReopen) failed = 0;
     for (let error: Error | undefined; ; failed++) {
       const wait = backOff(failed, longestReopen);
-      options.onState?.({ phase: "waiting", error, attempt: failed + 1, next: Date.now() + wait });
+      tellState(options, { phase: "waiting", error, attempt: failed + 1, next: Date.now() + wait });
       await pause(wait, signal);
       signal.throwIfAborted();
       try {
@@ -334,5 +340,37 @@ export function reopening(dial: Dial, options: SessionOptions = {}): Dial {
         error = why as Error;
       }
     }
+  };
+}
+
+/**
+ * The server's side of a connection, where no sessions are kept: tells a client that asks for one. What is sent waits
+ * for the client's first message, since the answer to that comes first.
+ */
+export function withoutSession(conn: Conn): Conn {
+  let early: Uint8Array[] | undefined = [];
+  return {
+    start(to) {
+      conn.start({
+        message(message) {
+          const waiting = early;
+          early = undefined;
+          if (waiting && isControl(message, op.resume)) {
+            conn.send(control(op.refused, { reason: "no sessions are kept here" }));
+            return conn.close();
+          }
+          const opens = waiting && isControl(message, op.open);
+          if (opens) conn.send(control(op.opened, {}));
+          for (const message of waiting ?? []) conn.send(message);
+          if (!opens) to.message(message);
+        },
+        closed: (error) => to.closed(error),
+      });
+    },
+    send: (message) => (early ? void early.push(message) : conn.send(message)),
+    get buffered() {
+      return conn.buffered;
+    },
+    close: () => conn.close(),
   };
 }
