@@ -46,18 +46,17 @@ export interface StringOptions {
 const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 
 export const string = (options: StringOptions = {}): Checker<string> => {
-  const { min = 0, max = Infinity } = options;
-  const patterns = [
-    ...(options.pattern === undefined ? [] : [new RegExp(options.pattern, "u")]),
-    ...(options.format === "date-time" ? [dateTime] : []),
-  ];
+  const { pattern, format, min = 0, max = Infinity } = options;
+  const like = pattern === undefined ? undefined : new RegExp(pattern, "u");
   return checker((value, path) => {
     if (typeof value !== "string") return fail(path, "a string");
-    if (options.min !== undefined || options.max !== undefined) {
+    if (min || max < Infinity) {
       const length = [...value].length;
       if (length < min || length > max) fail(path, `a string of ${min} to ${max} characters`);
     }
-    for (const p of patterns) if (!p.test(value)) fail(path, `a string like ${p.source}`);
+    if (like && !like.test(value)) fail(path, `a string like ${pattern}`);
+    if (format === "date-time" && !(dateTime.test(value) && Number.isFinite(Date.parse(value))))
+      fail(path, "a time like 2006-01-02T15:04:05Z");
     return value;
   }, "");
 };
@@ -178,7 +177,7 @@ export const optional = <T>(of: Checker<T>): Optional<T> =>
   );
 
 export const nullable = <T>(of: Checker<T>): Checker<T | null> =>
-  checker((value, path) => (value === null ? null : of(value, path)), null);
+  checker((value, path) => (value === null ? null : of(value, path)), null, of.members);
 
 /** One of these strings, numbers, booleans or null. */
 export const literal = <const T extends readonly (string | number | boolean | null)[]>(...of: T): Checker<T[number]> =>

@@ -1,6 +1,6 @@
 import type { Call, CallHost, CallOptions } from "./call.ts";
 import type { Conn, Resumer } from "./conn.ts";
-import { type CallError, failure, readError, restate, textOf, writeError } from "./error.ts";
+import { CallError, failure, readError, restate, textOf, writeError } from "./error.ts";
 import { AMPLE, type Exchange, type Limits } from "./exchange.ts";
 import { feed, type Items } from "./feed.ts";
 import { Health } from "./health.ts";
@@ -229,7 +229,9 @@ export class Core implements CallHost, ServeHost {
     if (feeding) {
       feed(call, feeding.items, feeding.write).catch((cause) =>
         call.giveUp(
-          failure(cause?.code === "resource_exhausted" ? cause.code : "cancelled", "no", textOf(cause), cause),
+          cause instanceof CallError
+            ? restate(cause, "no")
+            : new CallError("cancelled", textOf(cause), undefined, "no", cause),
         ),
       );
     }
