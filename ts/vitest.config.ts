@@ -1,29 +1,19 @@
 import { existsSync } from "node:fs";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import { args, executablePath } from "./test/chromium.ts";
 
-// Tests of test/ run in Node. Those of test/live/ meet a real Go server, in Node and, where there is one, in Chromium.
-const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-
-// A browser that looks for updates is refused by a closed network, many times at once.
-const quiet = [
-  "--no-sandbox", // it runs as root in CI, and loads nothing but these tests
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+if (!existsSync(executablePath)) console.warn(`The tests in a browser are skipped: there is no ${executablePath}.`);
 
 const testTimeout = 30_000; // ms: what hangs fails, on a busy machine, too
 
+// Tests of test/ run in Node. Those of test/live/ meet a real Go server, in Node and, where there is one, in Chromium.
 export default defineConfig({
   test: {
     globalSetup: "test/live/setup.ts",
     projects: [
       { test: { name: "node", include: ["test/**/*.test.ts"], testTimeout } },
-      ...(existsSync(chromium)
+      ...(existsSync(executablePath)
         ? [
             {
               test: {
@@ -34,7 +24,7 @@ export default defineConfig({
                   enabled: true,
                   headless: true,
                   screenshotFailures: false,
-                  provider: playwright({ launchOptions: { executablePath: chromium, args: quiet } }),
+                  provider: playwright({ launchOptions: { executablePath, args } }),
                   instances: [{ browser: "chromium" as const }],
                 },
               },

@@ -23,7 +23,7 @@ export interface SocketEvent {
 export type SocketMaker = new (url: string, protocols: string) => Socket;
 
 /** The subprotocol that both sides name in the handshake. */
-export const subprotocol: string = "chum.1";
+const subprotocol = "chum.1";
 
 const maxMessage = 1 << 20; // bytes
 const connecting = 0;

@@ -82,6 +82,10 @@ test("the server calls back while it serves", async () => {
   expect(await peer.send("askBack", 500)).toBe((500 * 501 * 1001) / 6);
 });
 
+const unexpected = (answer: unknown): never => {
+  throw new Error(`an answer came: ${answer}`);
+};
+
 test("errors say what, whether it ran, and carry data", async () => {
   const errors: unknown[] = [];
   const services = new Mux();
@@ -100,10 +104,10 @@ test("errors say what, whether it ran, and carry data", async () => {
   await expect(peer.send("nobody")).rejects.toMatchObject({ code: "unimplemented", executed: "no" });
   await expect(peer.send("constructor")).rejects.toMatchObject({ code: "unimplemented", executed: "no" });
   await expect(peer.send("add", "x", 1)).rejects.toMatchObject({ code: "invalid_argument", executed: "no" });
-  const panicked = await peer.send("panic").catch((error) => error);
+  const panicked: CallError = await peer.send("panic").then(unexpected, (error) => error);
   expect(panicked).toMatchObject({ code: "internal", executed: "yes" });
   expect(panicked.message).not.toContain("secret");
-  const hidden = await peer.send("askBack", 3).catch((error) => error);
+  const hidden: CallError = await peer.send("askBack", 3).then(unexpected, (error) => error);
   expect(hidden.message).not.toContain("secret");
   expect(errors.map(String)).toContain("Error: a secret of the client");
   await expect(peer.send("askBack", 2)).rejects.toMatchObject({ code: "out_of_range" });

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,7 @@ func run() error {
 	http.HandleFunc("/ws", h.enter)
 	http.HandleFunc("POST /cut", h.cut)
 	http.HandleFunc("POST /restart", h.restart)
+	http.HandleFunc("POST /visit", visit)
 	server := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -111,4 +113,23 @@ func (h *house) restart(w http.ResponseWriter, r *http.Request) {
 	now, cancel := context.WithCancel(r.Context())
 	cancel()
 	old.Shutdown(now) //nolint:errcheck // it says that it was not given the time
+}
+
+// visit calls the server at a URL, as Go clients do, and answers what it said.
+func visit(w http.ResponseWriter, r *http.Request) {
+	mux := rpc.NewMux(rpc.Public)
+	mux.Func("name", func() string { return "Go" })
+	peer, err := wsrpc.Connect(r.Context(), r.FormValue("url"), mux, nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer peer.Close() //nolint:errcheck // it has said what it had to say
+	word, err := greet.Call(r.Context(), peer, "Hello")
+	sum := 0
+	for n, failed := range count.Call(r.Context(), peer, 100) {
+		err = errors.Join(err, failed)
+		sum += n
+	}
+	fmt.Fprintln(w, word, sum, err)
 }

@@ -72,6 +72,7 @@ const (
 	back        rpc.Method[int, int]               = "streamBack"
 	theirsCount rpc.Source[int, int]               = "count"
 	theirsTotal rpc.Sink[struct{}, int, int]       = "total"
+	greet       rpc.Method[string, string]         = "greet" // of whom it visits
 	square      rpc.Method[int, int]               = "square"
 )
 
