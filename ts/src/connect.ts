@@ -31,10 +31,12 @@ export async function connect(url: string | URL, services?: Mux, options: Connec
   return within(connectTimeout, signal, async (signal) => {
     const conn = await (noResume ? dialing(signal) : openSession(dialing, signal, options));
     const peer = new Peer(conn, services, noResume ? options : { redial: reopening(dialing, options), ...options });
-    signal.addEventListener("abort", () => peer.close()); // `within` lets go of the signal
-    await peer.ready.catch((error) => {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+      peer.ready.then(resolve, reject);
+    }).catch((error) => {
       peer.close();
-      throw signal.aborted ? signal.reason : error;
+      throw error;
     });
     return peer;
   });

@@ -7,34 +7,29 @@ const firstWait = 100; // ms
 export const backOff = (failed: number, longest: number): number =>
   failed && Math.random() * Math.min(firstWait * 2 ** (failed - 1), longest);
 
-/** Waits so many ms, or until the signal ends it, the network is back, or the page is looked at again. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = new AbortController();
-    const wake = (): void => {
-      clearTimeout(timer);
-      done.abort();
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    const until = { signal: done.signal };
-    signal.addEventListener("abort", wake, until);
-    globalThis.addEventListener?.("online", wake, until);
-    globalThis.addEventListener?.("visibilitychange", wake, until);
-  });
-}
-
-/** Runs a try whose signal ends with `life`, or after so many ms. */
+/** Runs a try. Its signal is aborted after so many ms, with `life`, and at the latest when it is over. */
 export async function within<T>(ms: number, life: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  life.throwIfAborted();
   const own = new AbortController();
-  const stop = (): void => own.abort(life.reason);
+  const { signal } = own;
   const timer = setTimeout(() => own.abort(new Error(`no answer within ${ms / 1000} s`)), ms);
-  life.addEventListener("abort", stop);
+  life.addEventListener("abort", () => own.abort(life.reason), { signal });
   try {
-    life.throwIfAborted();
-    return await run(own.signal);
+    return await run(signal);
   } finally {
     clearTimeout(timer);
-    life.removeEventListener("abort", stop);
+    own.abort();
   }
 }
+
+/** Waits so many ms, or until `life` ends, the network is back, or the page is looked at again. */
+export const pause = (ms: number, life: AbortSignal): Promise<unknown> =>
+  within(
+    ms,
+    life,
+    (signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", resolve);
+        for (const event of ["online", "visibilitychange"]) globalThis.addEventListener?.(event, resolve, { signal });
+      }),
+  );

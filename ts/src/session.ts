@@ -1,5 +1,21 @@
 import type { Conn, Receiver, Resumer } from "./conn.ts";
-import { broken, control, head, importKey, isControl, op, prove, read, split, version } from "./control.ts";
+import {
+  broken,
+  CLOSE,
+  control,
+  head,
+  importKey,
+  isControl,
+  OPEN,
+  OPENED,
+  prove,
+  REFUSED,
+  RESUME,
+  RESUMED,
+  read,
+  split,
+  VERSION,
+} from "./control.ts";
 import { backOff, pause, within } from "./redial.ts";
 
 /** What has become of the connection beneath: connected once, then waiting and resumed in turns, at last over. */
@@ -135,7 +151,7 @@ export async function openSession(
   /** Lets go of what the other side has; throws if it cannot have that. */
   const acknowledged = (count: unknown): void => {
     if (!isCount(count, acked, acked + kept.length)) {
-      throw broken(`it says it has ${count} messages; ${acked + kept.length} were sent, and it had ${acked} before`);
+      throw broken(`it has ${count} messages, after ${acked}; ${acked + kept.length} were sent`);
     }
     for (const message of kept.splice(0, count - acked)) bytes -= message.length + messageCost;
     acked = count;
@@ -146,11 +162,11 @@ export async function openSession(
     try {
       if (fresh) {
         fresh = false;
-        if (isControl(message, op.opened)) return opened(message);
+        if (isControl(message, OPENED)) return opened(message);
         without(); // the other side knows nothing of sessions
       }
       if (isControl(message)) {
-        if (isControl(message, op.close)) return end();
+        if (isControl(message, CLOSE)) return end();
         const [count, data] = split(message);
         acknowledged(count);
         if (data.length === 0) return;
@@ -169,11 +185,11 @@ export async function openSession(
   };
 
   const opened = (message: Uint8Array): void => {
-    const said = read(message, op.opened);
+    const said = read(message, OPENED);
     if (!said.id) return without();
     const { secret, grace: theirs } = said;
     if (typeof said.id !== "string" || typeof secret !== "string" || !secret || !isCount(theirs, 0, longestGrace)) {
-      throw broken("it opened without a secret, or with a grace out of bounds");
+      throw broken("it opened without a secret, or for too long");
     }
     id = said.id;
     grace = Math.min(grace, theirs * 1000);
@@ -216,8 +232,8 @@ export async function openSession(
     const early: Uint8Array[] = []; // the answer, and what came behind it while its proof was checked
     let gone: Error | undefined;
     try {
-      signal.throwIfAborted();
       const proof = await prove(key, "resume", id, attempt, received);
+      signal.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason));
         conn.start({
@@ -232,13 +248,13 @@ export async function openSession(
             reject(error);
           },
         });
-        conn.send(control(op.resume, { id, try: attempt, received, proof }));
+        conn.send(control(RESUME, { id, try: attempt, received, proof }));
       });
       const answer = early.shift()!;
-      if (isControl(answer, op.refused)) {
-        end(new Error(`session: lost: the server refused to resume it: ${read(answer, op.refused).reason}`));
+      if (isControl(answer, REFUSED)) {
+        end(new Error(`session: lost: the server refused to resume it: ${read(answer, REFUSED).reason}`));
       } else {
-        const { received: has, proof: theirs } = read(answer, op.resumed);
+        const { received: has, proof: theirs } = read(answer, RESUMED);
         if (theirs !== (await prove(key, "resumed", id, attempt, has))) {
           throw new Error("session: who answers does not know the secret");
         }
@@ -274,7 +290,7 @@ export async function openSession(
   };
 
   tell({ phase: "connected" });
-  first.send(control(op.open, { version }));
+  first.send(control(OPEN, { version: VERSION }));
   return {
     start(receiver) {
       to = receiver;
@@ -301,7 +317,7 @@ export async function openSession(
     },
 
     close() {
-      if (counting) link?.send(Uint8Array.of(0, op.close));
+      if (counting) link?.send(Uint8Array.of(0, CLOSE));
       end();
     },
 
@@ -355,12 +371,12 @@ export function withoutSession(conn: Conn): Conn {
         message(message) {
           const waiting = early;
           early = undefined;
-          if (waiting && isControl(message, op.resume)) {
-            conn.send(control(op.refused, { reason: "no sessions are kept here" }));
+          if (waiting && isControl(message, RESUME)) {
+            conn.send(control(REFUSED, { reason: "no sessions are kept here" }));
             return conn.close();
           }
-          const opens = waiting && isControl(message, op.open);
-          if (opens) conn.send(control(op.opened, {}));
+          const opens = waiting && isControl(message, OPEN);
+          if (opens) conn.send(control(OPENED, {}));
           for (const message of waiting ?? []) conn.send(message);
           if (!opens) to.message(message);
         },

@@ -479,17 +479,25 @@ describe("resuming", () => {
     expect(conn.renew!(0, why)).toBe(false);
   });
 
-  test.each(["between tries", "amid a try", "amid the check of a proof"])("closing ends it %s", async (when) => {
+  const moments = ["between tries", "while a proof is made", "amid a try", "while a proof is checked"];
+  test.each(moments)("closing ends it %s", async (when) => {
     const { conn, opened, wire, wires, ends, refuse } = await begin();
     opened();
+    let go = () => {};
+    if (when === "while a proof is made") {
+      vi.mocked(crypto.subtle.sign).mockReturnValue(
+        new Promise((resolve) => (go = () => resolve(new ArrayBuffer(32)))),
+      );
+    }
     refuse(when === "between tries");
     wire().to!.closed();
     await vi.advanceTimersByTimeAsync(0);
-    if (when === "amid the check of a proof") {
+    if (when === "while a proof is checked") {
       wire().to!.message(control(4, { received: 0, proof: proofOf("s", "resumed", "i", 1, 0) }));
     }
     conn.close();
     conn.close();
+    go();
     await vi.advanceTimersByTimeAsync(0);
     if (when !== "between tries") expect(wires[1]!.closes).toBe(1);
     await vi.advanceTimersByTimeAsync(60_000);
