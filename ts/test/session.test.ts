@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Conn, Receiver } from "../src/conn.ts";
 import { openSession, reopening, type SessionOptions, type State } from "../src/session.ts";
@@ -432,6 +433,7 @@ describe("resuming", () => {
     expect(wires.length).toBe(2);
     conn.close();
     await vi.advanceTimersByTimeAsync(0);
+    expect(getEventListeners(window, "online")).toEqual([]);
   });
 
   test("waits between connections that are cut before they bring anything", async () => {
@@ -481,7 +483,7 @@ describe("resuming", () => {
 
   const moments = ["between tries", "while a proof is made", "amid a try", "while a proof is checked"];
   test.each(moments)("closing ends it %s", async (when) => {
-    const { conn, opened, wire, wires, ends, refuse } = await begin();
+    const { conn, opened, wire, wires, ends, states, refuse } = await begin();
     opened();
     let go = () => {};
     if (when === "while a proof is made") {
@@ -502,6 +504,7 @@ describe("resuming", () => {
     if (when !== "between tries") expect(wires[1]!.closes).toBe(1);
     await vi.advanceTimersByTimeAsync(60_000);
     expect([ends, wires.length]).toEqual([[undefined], when === "between tries" ? 1 : 2]);
+    expect(states.at(-1)?.phase).toBe("over");
   });
 });
 
