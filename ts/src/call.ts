@@ -1,4 +1,4 @@
-import { type CallError, failure, restate } from "./error.ts";
+import { type CallError, failure, restate, tooLong, tooMany } from "./error.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { KEY, PRIORITY, REPEAT, writeMetadata } from "./metadata.ts";
 import type { CallStats } from "./stats.ts";
@@ -34,8 +34,6 @@ export interface CallHost extends Host {
   readonly made: CallStats;
   readonly callTimeout: number;
   readonly redials: boolean;
-  /** The other side takes no more calls. */
-  readonly goneAway: boolean;
   lastCall: number;
   /** Of the calls, those that stream. */
   streams: number;
@@ -58,13 +56,13 @@ export class Call extends Exchange {
   repeat = false;
   /** An earlier connection may have carried it. */
   sent = false;
-  private readonly method: string;
-  private readonly read: (form: number, r: Reader) => unknown;
-  private readonly done: (error: CallError | undefined, value: unknown) => void;
-  private written: Written | undefined;
-  private meta: Uint8Array = new Uint8Array();
-  private batch = -1;
-  private signal: AbortSignal | undefined;
+  readonly #method: string;
+  readonly #read: (form: number, r: Reader) => unknown;
+  readonly #done: (error: CallError | undefined, value: unknown) => void;
+  #written: Written | undefined;
+  #meta: Uint8Array = new Uint8Array();
+  #batch = -1;
+  #signal: AbortSignal | undefined;
 
   /** Results, and items if there are some, are read with read; done is called once, when the call has ended. */
   constructor(
@@ -76,10 +74,10 @@ export class Call extends Exchange {
   ) {
     super(host);
     this.shared = host;
-    this.method = method;
+    this.#method = method;
     this.mode = mode;
-    this.read = read;
-    this.done = done;
+    this.#read = read;
+    this.#done = done;
     if (mode & TAKES) {
       const drop = (bytes: number): void => {
         host.assembling -= bytes;
@@ -94,13 +92,13 @@ export class Call extends Exchange {
   fail(error: CallError): void {
     this.ended = true;
     this.in?.finish(error);
-    this.done(error, undefined);
+    this.#done(error, undefined);
   }
 
   /** Queues the request, or says why not. */
   start(written: Written, options: CallOptions): CallError | undefined {
     const host = this.shared;
-    const refused = this.admit(written, options);
+    const refused = this.#admit(written, options);
     if (refused) return refused;
     const now = performance.now();
     const timeout = options.timeout ?? (this.mode ? 0 : host.callTimeout);
@@ -112,31 +110,31 @@ export class Call extends Exchange {
     host.calls.set(this.id, this);
     if (this.mode) host.streams++;
     host.made.started++;
-    this.written = written;
-    this.signal = options.signal;
-    this.signal?.addEventListener("abort", this.abort);
-    if (host.goneAway) this.held = true;
+    this.#written = written;
+    this.#signal = options.signal;
+    this.#signal?.addEventListener("abort", this.#abort);
+    if (host.line.goneAway) this.held = true;
     else this.enqueue(now);
     return undefined;
   }
 
-  private admit(written: Written, options: CallOptions): CallError | undefined {
+  #admit(written: Written, options: CallOptions): CallError | undefined {
     const host = this.shared;
-    const { calls, streams, value } = host.remote;
+    const { calls, streams, value } = host.line.remote;
     const { signal, metadata = {}, key, repeat, priority = 0, timeout } = options;
-    const no = (why: string): CallError => failure("resource_exhausted", "no", `${this.method}: not sent: ${why}`);
+    const no = (why: string): CallError => failure("resource_exhausted", "no", `${this.#method}: not sent: ${why}`);
     if (typeof written.data === "string" && written.data.length * 3 >= BULK_FROM)
       written.data = encodeText(written.data);
     const bytes = written.data.length;
     try {
-      if (!/^[\w.-]{1,128}$/.test(this.method)) throw new Error(`method name ${JSON.stringify(this.method)}`);
+      if (!/^[\w.-]{1,128}$/.test(this.#method)) throw new Error(`bad method name`);
       const own = Object.entries(metadata);
       if (own.some(([k]) => k.startsWith("rpc.")))
         throw new Error('metadata keys that begin with "rpc." are the protocol\'s own');
       if (repeat) own.push([REPEAT, ""]);
       if (key !== undefined) own.push([KEY, key]);
       if (priority) own.push([PRIORITY, `${priority}`]);
-      if (own.length) this.meta = writeMetadata(own);
+      if (own.length) this.#meta = writeMetadata(own);
     } catch (cause) {
       return failure("invalid_argument", "no", "not sent", cause);
     }
@@ -144,21 +142,18 @@ export class Call extends Exchange {
     this.priority = priority;
     const refusal = host.refusal();
     if (refusal) return refusal;
-    if (signal?.aborted) return this.aborted(signal);
+    if (signal?.aborted) return this.#aborted(signal);
     if (timeout !== undefined && timeout <= 0) return failure("deadline_exceeded", "no", "the call's time is over");
-    if (host.goneAway && (!host.redials || this.mode))
+    if (host.line.goneAway && (!host.redials || this.mode))
       return failure("unavailable", "no", "not sent: the other side is shutting down");
-    if (host.line.waiting > QUEUE_LIMIT) return no("much waits already, and the other side takes none");
-    if (host.calls.size >= calls) return no(`${calls} calls are open, the other side allows no more`);
-    if (this.mode && host.streams >= streams) return no(`${streams} streams are open, the other side allows no more`);
-    if (bytes > value)
-      return no(
-        `the arguments have ${bytes} bytes, the other side takes ${value}; send what is longer through a stream`,
-      );
+    if (host.line.waiting() > QUEUE_LIMIT) return no("too much waits to be taken");
+    if (host.calls.size >= calls) return no(tooMany("calls", calls));
+    if (this.mode && host.streams >= streams) return no(tooMany("streams", streams));
+    if (bytes > value) return no(tooLong(bytes, value));
     return undefined;
   }
 
-  private aborted(signal: AbortSignal): CallError {
+  #aborted(signal: AbortSignal): CallError {
     const late = (signal.reason as Error | undefined)?.name === "TimeoutError";
     const [code, why] = late
       ? (["deadline_exceeded", "the call's time is over"] as const)
@@ -166,13 +161,14 @@ export class Call extends Exchange {
     return failure(code, "no", why, signal.reason);
   }
 
-  private readonly abort = (): void => this.giveUp(this.aborted(this.signal as AbortSignal));
+  readonly #abort = (): void => this.giveUp(this.#aborted(this.#signal as AbortSignal));
 
   /** Queues the request of an open call. */
   enqueue(now: number): void {
     const { line } = this.shared;
-    const { form, data } = this.written as Written;
-    const { meta, method } = this;
+    const { form, data } = this.#written as Written;
+    const meta = this.#meta;
+    const method = this.#method;
     const long = data.length >= BULK_FROM;
     const first = formed(REQUEST | OWN | (long ? LONG : 0), form);
     const to = line.next();
@@ -197,18 +193,19 @@ export class Call extends Exchange {
       },
       method.length + meta.length + (long ? 0 : data.length) + 6,
     );
-    this.batch = line.batch;
+    this.#batch = line.batch;
   }
 
   /** Whether the request, and all of its arguments, can have got out. */
   executed(): "no" | "maybe" {
     if (this.sent) return "maybe";
-    return this.held || this.batch === this.shared.line.batch || this.out?.arguments() ? "no" : "maybe";
+    return this.held || this.#batch === this.shared.line.batch || this.out?.arguments() ? "no" : "maybe";
   }
 
   /** Takes the call back that this connection will not answer, to ask over the next. */
-  hold(): void {
+  hold(sent: boolean): void {
     this.held = true;
+    this.sent = sent;
     this.dropLong();
     this.out?.finish();
     this.out = undefined;
@@ -221,7 +218,7 @@ export class Call extends Exchange {
     let e = error;
     // Even a request that waits in the line goes out, the cancel right behind it.
     if (e.executed === "no" && (this.sent || (!this.held && !this.out?.arguments()))) e = restate(e, "maybe");
-    if (!this.held) line.control(CANCEL | OWN, this.id);
+    if (!this.held) line.next().frame(CANCEL | OWN, this.id, "");
     this.settle(e);
   }
 
@@ -238,24 +235,23 @@ export class Call extends Exchange {
     if (this.mode) host.streams--;
     if (error) host.made.failed++;
     else host.made.succeeded++;
-    this.signal?.removeEventListener("abort", this.abort);
-    this.written = undefined;
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#written = undefined;
     this.close(error);
-    this.done(error, value);
+    this.#done(error, value);
     host.settled();
   }
 
   /** Takes the result in. */
   result(form: number, r: Reader): void {
     if (this.in && !this.in.ended) {
-      const why = `${this.method}: the stream broke off after ${this.in.items} items: the call ended without the stream's end`;
-      return this.settle(failure("data_loss", "yes", why));
+      return this.settle(failure("data_loss", "yes", `the stream broke off after ${this.in.items} items`));
     }
     let value: unknown;
     try {
-      if (!this.in) value = this.read(form, r);
+      if (!this.in) value = this.#read(form, r);
     } catch (cause) {
-      return this.settle(failure("data_loss", "yes", `${this.method}: the answer is not what it should be`, cause));
+      return this.settle(failure("data_loss", "yes", `${this.#method}: a wrong answer`, cause));
     }
     this.settle(undefined, value);
   }

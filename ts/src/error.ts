@@ -72,6 +72,10 @@ export const textOf = (error: unknown): string => (error instanceof Error ? erro
 export const failure = (code: Code, executed: Executed, message: string, cause?: unknown): CallError =>
   new CallError(code, cause === undefined ? message : `${message}: ${textOf(cause)}`, undefined, executed, cause);
 
+/** What is said of values that are too long, and of too many calls. */
+export const tooLong = (bytes: number, most: number): string => `${bytes} bytes, ${most} are taken: use a stream`;
+export const tooMany = (what: string, most: number): string => `${most} ${what} are open, no more are allowed`;
+
 /** The same error, with what is known of the handler. */
 export const restate = (e: CallError, executed: Executed): CallError =>
   new CallError(e.code, e.message, e.data, executed, e.cause);

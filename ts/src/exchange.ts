@@ -1,6 +1,4 @@
-import { type CallError, failure } from "./error.ts";
-import type { Hello } from "./hello.ts";
-import type { Patience } from "./limit.ts";
+import { type CallError, failure, tooLong } from "./error.ts";
 import { type Ends, type Inflow, ITEM_COST, Outflow, type Priority, type Shared } from "./stream.ts";
 import { REQUEST, type Reader } from "./wire.ts";
 
@@ -10,9 +8,8 @@ export const AMPLE = 1024;
 /** What a call needs of its peer. */
 export interface Host extends Shared {
   readonly limits: Limits;
-  /** What the other side said of itself. */
-  readonly remote: Hello;
-  readonly patience: Patience;
+  /** When the last message came. */
+  now: number;
   /** Bytes of long values that are arriving or not consumed yet, and of long answers that wait to be taken. */
   assembling: number;
   answering: number;
@@ -65,7 +62,7 @@ export abstract class Exchange implements Ends {
   /** The outgoing flow, made when first needed. */
   flow(): Outflow {
     if (!this.out) {
-      this.out = new Outflow(this, this.shared.remote.window);
+      this.out = new Outflow(this, this.shared.line.remote.window);
       if (this.ended) this.out.finish();
     }
     return this.out;
@@ -78,7 +75,7 @@ export abstract class Exchange implements Ends {
     const { out } = this;
     if (this.in && !this.in.ended) late += Math.max(0, this.in.left / ITEM_COST);
     if (out) late += Math.max(0, out.items - out.credits);
-    this.shared.patience.allow(late);
+    this.shared.line.patience.allow(late);
     this.in?.finish(error);
     out?.finish();
     this.dropLong();
@@ -91,18 +88,13 @@ export abstract class Exchange implements Ends {
 
   /** Takes the first bytes of a long value in. */
   beginLong(kind: number, form: number, r: Reader): void {
-    if (this.long) throw new Error(`call ${this.id}: a long value amid a long value`);
+    if (this.long) throw new Error("a long value amid a long value");
     const total = r.u();
     const { shared } = this;
     const { value, assembly } = shared.limits;
     if (total > value || shared.assembling + total > assembly) {
-      const why =
-        total > value
-          ? `${value} are taken; send what is longer through a stream`
-          : `while ${shared.assembling} are arriving or not consumed; ${assembly} are taken at once`;
-      const ran = kind === REQUEST ? "no" : "yes";
-      this.breakOff(failure("resource_exhausted", ran, `a value of ${total} bytes came, ${why}`));
-      return;
+      const why = total > value ? tooLong(total, value) : "too many long values at once";
+      return this.breakOff(failure("resource_exhausted", kind === REQUEST ? "no" : "yes", why));
     }
     shared.assembling += total;
     const since = performance.now();
@@ -114,10 +106,10 @@ export abstract class Exchange implements Ends {
   /** Takes more of the long value in. */
   addLong(r: Reader): void {
     const a = this.long;
-    if (!a) throw new Error(`call ${this.id}: a part of no long value`);
+    if (!a) throw new Error("a part of no long value");
     const part = r.rest();
     const have = a.have + part.length;
-    if (have > a.total) throw new Error(`call ${this.id}: a long value runs past the ${a.total} bytes it announced`);
+    if (have > a.total) throw new Error("a long value runs past its length");
     if (have > a.bytes.length) {
       const grown = new Uint8Array(Math.min(a.total, Math.max(2 * a.bytes.length, have)));
       grown.set(a.bytes);
@@ -128,7 +120,7 @@ export abstract class Exchange implements Ends {
     if (have === a.total) {
       this.long = undefined; // it stays accounted until it is consumed
       this.whole(a.kind, a.form, a.bytes);
-    } else if (part.length < AMPLE) this.shared.inVain(1, "a part of a few bytes");
+    } else if (part.length < AMPLE) this.shared.inVain(1, "a small part");
   }
 
   /** For how long less than a few bytes of the long value have come. A byte now and then is no progress. */

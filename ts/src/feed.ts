@@ -19,6 +19,12 @@ const iterate = (items: Items<unknown>): Source => {
   return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
 };
 
+/** What feeds a call: items, and how they are written. */
+export interface Feeding {
+  readonly items: Items<unknown>;
+  readonly write: (value: unknown, plain: boolean) => Written;
+}
+
 /**
  * Sends items, no faster than they are taken, and the stream's end. It returns false if the call ended
  * before, and throws what the items throw.
@@ -29,7 +35,7 @@ export const feed = async (
   write: (value: unknown, plain: boolean) => Written,
 ): Promise<boolean> => {
   const out = x.flow();
-  const { remote } = x.shared;
+  const { remote } = x.shared.line;
   const source = iterate(items);
   let open = true;
   const stop = async (): Promise<void> => {

@@ -30,9 +30,7 @@ export const readHello = (text: string): Hello => {
   const h = parseJSON(text) as Dict;
   const { version, agent = "", limits = {}, json = false } = h;
   if (version !== VERSION) {
-    throw new Error(
-      `the other side (${agent}) speaks version ${version} of the protocol, this one ${VERSION}: update the older`,
-    );
+    throw new Error(`${agent} speaks version ${version} of the protocol, this side ${VERSION}: update the older`);
   }
   const limit = (name: string, most = Number.MAX_SAFE_INTEGER): number => {
     const n = (limits as Dict)[name] ?? 0;

@@ -40,7 +40,7 @@ const countMembers = (value: unknown, depth: number): number => {
     if (typeof value === "number" && !Number.isFinite(value)) throw new Error("a number too large");
     return 0;
   }
-  if (depth === MAX_DEPTH) throw new Error(`JSON nested deeper than ${MAX_DEPTH} levels`);
+  if (depth === MAX_DEPTH) throw new Error(`JSON deeper than ${MAX_DEPTH} levels`);
   const members = Object.values(value);
   let n = Array.isArray(value) ? 0 : members.length;
   for (const m of members) n += countMembers(m, depth + 1);
@@ -77,10 +77,10 @@ export const fromBase64 = (text: string): Uint8Array => {
 
 /** Tells whether there are bytes in a value, and refuses what JSON cannot hold. */
 const hasBytes = (value: unknown, depth: number): boolean => {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`${value} is no number in JSON`);
+  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`${value} in JSON`);
   if (typeof value !== "object" || value === null) return false;
   if (value instanceof Uint8Array) return true;
-  if (depth === MAX_DEPTH) throw new Error(`nested deeper than ${MAX_DEPTH} levels, or in a circle`);
+  if (depth === MAX_DEPTH) throw new Error(`JSON deeper than ${MAX_DEPTH} levels`);
   let found = false;
   for (const m of Object.values(value)) found = hasBytes(m, depth + 1) || found;
   return found;

@@ -15,43 +15,43 @@ interface Entry {
 
 /** The keyed calls of a Mux that run, and those that went well: a repetition gets the first one's result. */
 export class Keys {
-  private readonly calls = new Map<string, Entry>(); // in the order in which they began
-  private bytes = 0;
+  readonly #calls = new Map<string, Entry>(); // in the order in which they began
+  #bytes = 0;
 
   /** Runs the first call of this name, which holds method and key; others with the same arguments get its result. */
   once(name: string, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written> {
-    const known = this.calls.get(name);
+    const known = this.#calls.get(name);
     if (known) {
       if (known.args.length === args.length && known.args.every((b, i) => b === args[i])) return known.result;
       throw new CallError("invalid_argument", "this key was used with other arguments", undefined, "no");
     }
     const entry: Entry = { args, result: (async () => run())(), size: args.length, at: 0 };
-    this.calls.set(name, entry);
+    this.#calls.set(name, entry);
     entry.result.then(
       (written) => {
         entry.at = performance.now();
         entry.size += written.data.length;
-        this.bytes += entry.size;
-        this.expire();
+        this.#bytes += entry.size;
+        this.#expire();
       },
-      () => this.calls.delete(name), // it may be tried again
+      () => this.#calls.delete(name), // it may be tried again
     );
     return entry.result;
   }
 
   /** Whether a call of this name runs or went well. */
   has(name: string): boolean {
-    this.expire();
-    return this.calls.has(name);
+    this.#expire();
+    return this.#calls.has(name);
   }
 
-  private expire(): void {
+  #expire(): void {
     const now = performance.now();
-    for (const [name, { at, size }] of this.calls) {
+    for (const [name, { at, size }] of this.#calls) {
       if (!at) continue;
-      if (now - at < KEPT_FOR && this.calls.size <= KEPT && this.bytes <= KEPT_BYTES) return;
-      this.calls.delete(name);
-      this.bytes -= size;
+      if (now - at < KEPT_FOR && this.#calls.size <= KEPT && this.#bytes <= KEPT_BYTES) return;
+      this.#calls.delete(name);
+      this.#bytes -= size;
     }
   }
 }

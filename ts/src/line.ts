@@ -1,5 +1,7 @@
 import type { Conn } from "./conn.ts";
-import { Window } from "./window.ts";
+import { type Hello, usual } from "./hello.ts";
+import { type Patience, patience } from "./limit.ts";
+import { type Window, window } from "./window.ts";
 import { ACK, MARK, MAX_FRAME, Writer } from "./wire.ts";
 
 const CUT = 256 * 1024; // where queued frames are cut into another message, well below what every peer takes
@@ -17,206 +19,185 @@ export interface Flow {
 }
 
 /**
- * The Line is what goes out over one connection: control frames and calls first, then bulk, flow by
- * flow in turns, as far as the window allows. All that is queued in one turn of the event loop makes
- * one message.
+ * The Line is one connection: what goes out over it, and what is known of the other side. Control
+ * frames and calls go first, then bulk, flow by flow in turns, as far as the window allows. All that is
+ * queued in one turn of the event loop makes one message.
  */
-export class Line {
+export interface Line {
   /** Frames of calls and control, whole, in order. */
-  readonly out: Writer = new Writer();
-  readonly window: Window = new Window();
+  readonly out: Writer;
+  readonly window: Window;
+  readonly patience: Patience;
+  /** What the other side said of itself; then all may go out. */
+  remote: Hello;
+  open: boolean;
+  /** The highest id of its requests, and how often it made no sense. */
+  lastServed: number;
+  strikes: number;
+  /** It takes no more calls. */
+  goneAway: boolean;
   /** How often out was sent: what was queued in an earlier batch may have arrived. */
-  batch = 0;
+  batch: number;
   /** Bytes of out that the other side caused. */
-  owed = 0;
+  owed: number;
   /** Bulk bytes that came. */
-  received = 0;
-  /** Marks set here, and acks that came. */
-  marks = 0;
-  acks = 0;
+  received: number;
+  /** Marks that were not answered; below 0 acks came that nobody asked for. */
+  marks: number;
   /** Since when the connection takes nothing, although much waits in it; 0 if it does. */
-  stuckSince = 0;
+  stuckSince: number;
+  /** The connection; undefined before the beginning and after the end. */
+  conn: Conn | undefined;
 
-  private conn: Conn | undefined;
-  private open = false; // the other side's hello is here: all may go out
-  private scheduled = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private stuckAt = 0;
-  private cuts: number[] = [];
-  private ready: Flow[] = [];
-  private ackOf = -1; // so many bulk bytes were before its last mark; -1: it does not ask
-  private ackAt = 0;
-  private readonly sending: (message: Uint8Array) => void;
-  private readonly flushed: () => void;
-
-  /** The first function is shown each message that is sent, the second called when some were. */
-  constructor(sending: (message: Uint8Array) => void, flushed: () => void) {
-    this.sending = sending;
-    this.flushed = flushed;
-  }
-
-  /** Gives the line its connection, with the first message. */
-  attach(conn: Conn, hello: Uint8Array): void {
-    this.conn = conn;
-    this.send(hello);
-  }
-
-  /** The other side is there: what waits goes out. */
-  begin(): void {
-    this.open = true;
-    this.kick();
-  }
-
-  /** Drops what waits, says a last word if there is one, and closes the connection. */
-  end(word?: Uint8Array): void {
-    clearTimeout(this.timer);
-    if (word) this.send(word);
-    this.conn?.close();
-    this.conn = undefined;
-    this.out.clear();
-    this.ready = [];
-  }
-
-  get connected(): boolean {
-    return this.conn !== undefined;
-  }
-
-  /** The connection itself, for who wants it mended. */
-  get beneath(): Conn | undefined {
-    return this.conn;
-  }
-
+  /** Says a first or a last word, past all that waits. */
+  say(message: Uint8Array): void;
+  /** Drops what waits, and closes the connection. */
+  end(): void;
   /** Bytes that wait to leave: here, and in the connection. */
-  get waiting(): number {
-    return this.out.at + (this.conn?.buffered ?? 0);
-  }
-
+  waiting(): number;
   /** Whether all that was queued has been sent. */
-  get idle(): boolean {
-    return !this.out.at && !this.ready.length;
-  }
-
+  idle(): boolean;
   /** Where the next frame of a call or of control is to be written; it goes out at the end of this turn. */
-  next(): Writer {
-    if (this.out.at - (this.cuts.at(-1) ?? 0) > CUT) this.cuts.push(this.out.at);
-    this.kick();
-    return this.out;
-  }
-
-  /** Queues a control frame. */
-  control(first: number, id: number, payload?: Uint8Array | string): void {
-    this.next().frame(first, id, payload);
-  }
-
+  next(): Writer;
   /** Queues a control frame that the other side caused. */
-  owe(first: number, id: number, payload?: Uint8Array | string): void {
-    const before = this.next().at;
-    this.out.frame(first, id, payload);
-    this.owed += this.out.at - before;
-  }
-
+  owe(first: number, id: number, payload: Uint8Array | string): void;
   /** Gives a flow its turns. */
-  enqueue(flow: Flow): void {
-    if (!flow.queued) {
-      flow.queued = true;
-      this.ready.push(flow);
-    }
-    this.kick();
-  }
-
-  /** It asks for an ack. Tells whether bulk had come since it last did. */
-  marked(): boolean {
-    const fresh = this.received !== this.lastMark;
-    this.ackOf = this.lastMark = this.received;
-    this.ackAt = Math.floor(performance.now() * 1000);
-    this.kick();
-    return fresh;
-  }
-  private lastMark = 0;
-
+  enqueue(flow: Flow): void;
+  /** The other side asks for an ack. Tells whether bulk had come since it last did. */
+  marked(): boolean;
   /** Sees to it that what waits is sent at the end of this turn of the event loop. */
-  kick(): void {
-    if (this.scheduled || !this.open) return;
-    this.scheduled = true;
-    queueMicrotask(() => {
-      this.scheduled = false;
-      this.flush();
-      this.flushed();
-    });
-  }
+  kick(): void;
+}
 
-  private flush(): void {
-    const conn = this.conn;
-    if (!conn) return;
-    if (conn.buffered > HIGH) {
-      this.again();
-      if (!this.stuckSince || conn.buffered < this.stuckAt) this.stuckSince = performance.now();
-      this.stuckAt = conn.buffered;
+/** Makes a line. The first function is shown each message that is sent, the second called when some may have been. */
+export const newLine = (sending: (message: Uint8Array) => void, flushed: () => void): Line => {
+  const out = new Writer();
+  const w = window();
+  let cuts: number[] = [];
+  let ready: Flow[] = [];
+  let scheduled = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stuckAt = 0;
+  let lastMark = 0;
+  let ackDue = false;
+  let ackAt = 0;
+
+  const again = (): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      line.kick();
+    }, AGAIN);
+  };
+
+  const flush = (conn: Conn): void => {
+    const { buffered } = conn;
+    if (buffered > HIGH) {
+      again();
+      if (!line.stuckSince || buffered < stuckAt) line.stuckSince = performance.now();
+      stuckAt = buffered;
       return;
     }
-    this.stuckSince = 0;
-    const { out, cuts } = this;
-    if (this.ackOf >= 0) {
-      out.wrap(
-        ACK,
-        0,
-        () => {
-          out.u(this.ackOf);
-          out.u(this.ackAt);
-        },
-        12,
-      );
-      this.ackOf = -1;
-    }
+    line.stuckSince = 0;
+    if (ackDue) out.numbers(ACK, 0, lastMark, ackAt);
+    ackDue = false;
     if (out.at) {
       let from = 0;
       for (const cut of [...cuts, out.at]) {
-        this.send(out.copy(from, cut));
+        line.say(out.copy(from, cut));
         from = cut;
       }
-      this.owed = 0;
-      this.cuts = [];
-      this.batch++;
       out.clear();
+      cuts = [];
+      line.owed = 0;
+      line.batch++;
     }
-    this.flushBulk(conn);
-  }
+    flushBulk(conn);
+  };
 
-  private flushBulk(conn: Conn): void {
-    const { window, out } = this;
-    while ((this.ready.length && window.room() > 0) || window.due()) {
+  const flushBulk = (conn: Conn): void => {
+    while ((ready.length && w.room() > 0) || w.due()) {
       if (conn.buffered > HIGH_BULK) {
-        if (!window.awaits()) this.again(); // else the ack brings us back
+        if (!w.awaits()) again(); // else the ack brings us back
         return;
       }
-      const portion = window.portion();
+      const portion = w.portion();
       const turn = Math.min(portion, MAX_FRAME);
-      while (this.ready.length && out.at < portion - turn / 2 && window.room() > 0) {
-        const flow = this.ready.shift() as Flow;
+      while (ready.length && out.at < portion - turn / 2 && w.room() > 0) {
+        const flow = ready.shift() as Flow;
         flow.queued = false;
-        window.sent += flow.take(out, turn);
-        if (flow.pending()) this.enqueue(flow);
+        w.sent += flow.take(out, turn);
+        if (flow.pending()) line.enqueue(flow);
       }
-      if (window.due()) {
-        window.mark(performance.now());
-        this.marks++;
-        out.frame(MARK, 0);
+      if (w.due()) {
+        w.mark(performance.now());
+        line.marks++;
+        out.frame(MARK, 0, "");
       }
-      if (out.at) this.send(out.copy(0, out.at));
+      if (out.at) line.say(out.copy(0, out.at));
       out.clear();
     }
-    if (window.room() > 0) window.starve();
-  }
+    if (w.room() > 0) w.starve();
+  };
 
-  private again(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.kick();
-    }, AGAIN);
-  }
-
-  private send(message: Uint8Array): void {
-    this.sending(message);
-    this.conn?.send(message);
-  }
-}
+  const line: Line = {
+    out,
+    window: w,
+    patience: patience(),
+    remote: usual,
+    open: false,
+    lastServed: 0,
+    strikes: 0,
+    goneAway: false,
+    batch: 0,
+    owed: 0,
+    received: 0,
+    marks: 0,
+    stuckSince: 0,
+    conn: undefined,
+    say(message): void {
+      sending(message);
+      line.conn?.send(message);
+    },
+    end(): void {
+      clearTimeout(timer);
+      line.conn?.close();
+      line.conn = undefined;
+      out.clear();
+      ready = [];
+    },
+    waiting: () => out.at + (line.conn?.buffered ?? 0),
+    idle: () => !out.at && !ready.length,
+    next(): Writer {
+      if (out.at - (cuts.at(-1) ?? 0) > CUT) cuts.push(out.at);
+      line.kick();
+      return out;
+    },
+    owe(first, id, payload): void {
+      const before = line.next().at;
+      out.frame(first, id, payload);
+      line.owed += out.at - before;
+    },
+    enqueue(flow): void {
+      if (!flow.queued) ready.push(flow);
+      flow.queued = true;
+      line.kick();
+    },
+    marked(): boolean {
+      const fresh = line.received > lastMark;
+      lastMark = line.received;
+      ackDue = true;
+      ackAt = Math.floor(performance.now() * 1000);
+      return fresh;
+    },
+    kick(): void {
+      if (scheduled || !line.open) return;
+      scheduled = true;
+      queueMicrotask(() => {
+        scheduled = false;
+        if (line.conn) flush(line.conn);
+        flushed();
+      });
+    },
+  };
+  return line;
+};

@@ -18,18 +18,18 @@ export const writeMetadata = (entries: Iterable<readonly [string, string]>): Uin
     w.text(s);
   };
   for (const [key, value] of entries) {
-    if (!/^[a-z\d._-]{1,64}$/.test(key)) throw new Error(`metadata key ${JSON.stringify(key)}`);
+    if (!/^[a-z\d._-]{1,64}$/.test(key)) throw new Error(`bad metadata key ${key}`);
     text(key);
     text(value);
   }
-  if (w.at > MOST) throw new Error(`${w.at} bytes of metadata; ${MOST} are allowed`);
+  if (w.at > MOST) throw new Error("too much metadata");
   return w.at ? w.copy(0, w.at) : none;
 };
 
 /** Reads such a list. It throws an Error if it is none. */
 export const readMetadata = (bytes: Uint8Array): Map<string, string> => {
   const map = new Map<string, string>();
-  if (bytes.length > MOST) throw new Error(`${bytes.length} bytes of metadata; ${MOST} are allowed`);
+  if (bytes.length > MOST) throw new Error("too much metadata");
   const r = new Reader(bytes);
   const text = (): string => {
     const part = r.take(r.u());

@@ -47,7 +47,7 @@ const anything = { go: "unknown", form: "any" };
 export class Mux {
   /** @internal */
   readonly keys: Keys = new Keys();
-  private readonly services = new Map<string, Service>();
+  readonly #services = new Map<string, Service>();
 
   constructor() {
     this.put({
@@ -57,7 +57,7 @@ export class Mux {
       about: { args: { go: "void", form: "none" }, result: anything },
       read: (form, r) => readParams(form, r, { form: "none" }),
       readItem: () => undefined,
-      run: () => this.describe(),
+      run: () => this.#describe(),
       write: writeValue,
     });
   }
@@ -76,8 +76,7 @@ export class Mux {
       checks &&
       ((value) => {
         const list = value as unknown[];
-        if (list.length !== checks.length)
-          throw new Error(`${list.length} arguments came, ${checks.length} were expected`);
+        if (list.length !== checks.length) throw new Error(`${checks.length} arguments are needed`);
         return checks.map((c, i) => c(list[i], `argument ${i + 1}`));
       });
     const params: Params = { form: "any" };
@@ -98,17 +97,17 @@ export class Mux {
   put(service: Service): void {
     const { name } = service;
     if (!/^[\w.-]{1,128}$/.test(name)) throw new Error(`method name ${JSON.stringify(name)}`);
-    if (this.services.has(name)) throw new Error(`method ${name} is on the Mux already`);
-    this.services.set(name, service);
+    if (this.#services.has(name)) throw new Error(`method ${name} is on the Mux already`);
+    this.#services.set(name, service);
   }
 
   find(name: string): Service | undefined {
-    return this.services.get(name);
+    return this.#services.get(name);
   }
 
   /** What rpc.methods answers: names, kinds, and how arguments travel, as far as it is known here. */
-  private describe(): unknown {
-    const methods = [...this.services.values()]
+  #describe(): unknown {
+    const methods = [...this.#services.values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ name, mode, about, pure, keyed }) => ({
         name,

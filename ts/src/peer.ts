@@ -1,7 +1,8 @@
 import { Call, type CallOptions, FEEDS, TAKES } from "./call.ts";
 import type { Conn } from "./conn.ts";
-import { Core, closedHere, type Feeding } from "./core.ts";
+import { type Core, closedHere, newCore } from "./core.ts";
 import type { CallError } from "./error.ts";
+import type { Feeding } from "./feed.ts";
 import { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import type { Stats } from "./stats.ts";
@@ -19,20 +20,27 @@ export class Peer {
   error: CallError | undefined;
   /** What the program keeps along with the peer: who has logged in on it, say. */
   readonly values: Map<unknown, unknown> = new Map<unknown, unknown>();
-  private readonly core: Core;
+  readonly #core: Core;
 
   /** Makes a peer on a connection, which it then owns. Calls may be made at once; they are sent when the other side is there. */
   constructor(conn: Conn, services: Mux = new Mux(), options: PeerOptions = {}) {
-    this.core = new Core(this, services, options);
+    let greeted: () => void = () => {};
+    let gone: (lost: CallError, why?: CallError) => void = () => {};
     this.ready = new Promise((resolve, reject) => {
-      this.core.greeted = resolve;
-      this.core.ungreeted = reject;
+      greeted = resolve;
+      gone = reject;
     });
     this.ready.catch(() => {}); // who does not wait for it need not hear of it
     this.done = new Promise((resolve) => {
-      this.core.gone = resolve;
+      const ungreeted = gone;
+      gone = (lost, why) => {
+        this.error = why;
+        ungreeted(lost);
+        resolve();
+      };
     });
-    this.core.attach(conn);
+    this.#core = newCore(this, services, options, greeted, gone);
+    this.#core.attach(conn);
   }
 
   /**
@@ -52,10 +60,10 @@ export class Peer {
     feeding?: Feeding,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const call = new Call(this.core, method, feeding ? FEEDS : 0, read, (error, value) =>
+      const call = new Call(this.#core, method, feeding ? FEEDS : 0, read, (error, value) =>
         error ? reject(error) : resolve(value),
       );
-      this.core.start(call, write, options, feeding);
+      this.#core.start(call, write, options, feeding);
     });
   }
 
@@ -67,24 +75,24 @@ export class Peer {
     options?: CallOptions,
     feeding?: Feeding,
   ): Inflow {
-    const call = new Call(this.core, method, feeding ? FEEDS | TAKES : TAKES, read, () => {});
-    this.core.start(call, write, options, feeding);
+    const call = new Call(this.#core, method, feeding ? FEEDS | TAKES : TAKES, read, () => {});
+    this.#core.start(call, write, options, feeding);
     return call.in as Inflow;
   }
 
   /** The name that the other side gave in its hello; "" before that. */
   get agent(): string {
-    return this.core.remote.agent;
+    return this.#core.line.remote.agent;
   }
 
   /** The figures of now. */
   get stats(): Stats {
-    return this.core.stats();
+    return this.#core.stats();
   }
 
   /** Ends the connection. Open calls of both sides end at once; their errors say whether they were executed. */
   close(): void {
-    this.core.end(closedHere(), undefined, { message: "closed" });
+    this.#core.end(closedHere(), undefined, { message: "closed" });
   }
 
   /**
@@ -93,7 +101,7 @@ export class Peer {
    */
   shutdown(signal?: AbortSignal): Promise<void> {
     signal?.addEventListener("abort", () => this.close());
-    this.core.drain();
+    this.#core.drain();
     if (signal?.aborted) this.close();
     return this.done;
   }

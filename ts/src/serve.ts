@@ -1,5 +1,5 @@
 import { TAKES } from "./call.ts";
-import { CallError, failure, restate, textOf, writeError } from "./error.ts";
+import { CallError, failure, restate, textOf, tooLong, writeError } from "./error.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { feed, type Items } from "./feed.ts";
 import { KEY } from "./metadata.ts";
@@ -18,7 +18,7 @@ export interface ServeHost extends Host {
   readonly served: CallStats;
   /** Slots taken by streams, of served.open. */
   streaming: number;
-  report(error: unknown, method: string): void;
+  report(error: unknown, method?: string): void;
   settled(): void;
 }
 
@@ -31,12 +31,12 @@ export class Serving extends Exchange implements Served {
   /** When the caller's time is over; 0: never. */
   due = 0;
   readonly metadata: ReadonlyMap<string, string>;
-  private ran = false; // the handler was called
-  private busy = false; // it has not returned
-  private argument = 0; // bytes of a long argument that it holds
-  private answer = 0; // bytes of a long answer that waits to be taken
-  private why: CallError | undefined; // nobody wants the answer any more
-  private controller: AbortController | undefined;
+  #ran = false; // the handler was called
+  #busy = false; // it has not returned
+  #argument = 0; // bytes of a long argument that it holds
+  #answer = 0; // bytes of a long answer that waits to be taken
+  #why: CallError | undefined; // nobody wants the answer any more
+  #controller: AbortController | undefined;
 
   constructor(host: ServeHost, id: number, service: Service, metadata: ReadonlyMap<string, string>) {
     super(host);
@@ -58,9 +58,9 @@ export class Serving extends Exchange implements Served {
   }
 
   get signal(): AbortSignal {
-    this.controller ??= new AbortController();
-    if (this.why) this.controller.abort(this.why);
-    return this.controller.signal;
+    this.#controller ??= new AbortController();
+    if (this.#why) this.#controller.abort(this.#why);
+    return this.#controller.signal;
   }
 
   /** Whether an answer is still to come. */
@@ -70,72 +70,61 @@ export class Serving extends Exchange implements Served {
 
   /** Gives the call to its handler, at the end of this turn. */
   begin(form: number, bytes: Uint8Array): void {
-    this.busy = true;
+    this.#busy = true;
     queueMicrotask(() => {
-      if (!this.open) return this.returned(); // cancelled before it began
+      if (!this.open) return this.#returned(); // cancelled before it began
       try {
         const key = this.metadata.get(KEY);
         const { keys } = this.shared.mux;
-        const work = (): Written | Promise<Written> => this.work(form, bytes);
+        const work = (): Written | Promise<Written> => this.#work(form, bytes);
         const name = `${this.service.name} ${key}`;
-        this.ran = key !== undefined && keys.has(name);
+        this.#ran = key !== undefined && keys.has(name);
         const written = key === undefined ? work() : keys.once(name, bytes, work);
-        if (written instanceof Promise) written.then(this.reply, this.fail);
-        else this.reply(written);
+        if (written instanceof Promise) written.then(this.#reply, this.#fail);
+        else this.#reply(written);
       } catch (error) {
-        this.fail(error);
+        this.#fail(error);
       }
     });
   }
 
-  private work(form: number, bytes: Uint8Array): Written | Promise<Written> {
+  #work(form: number, bytes: Uint8Array): Written | Promise<Written> {
     const { service, shared } = this;
     const argument = service.read(form, new Reader(bytes));
-    this.ran = true;
+    this.#ran = true;
     const result = service.run(argument, this, this.in as AsyncIterable<unknown>);
-    const write = (value: unknown): Written => service.write(value, shared.remote.plain);
-    if (service.mode & TAKES) return this.stream(result as Items<unknown>);
+    const write = (value: unknown): Written => service.write(value, shared.line.remote.plain);
+    if (service.mode & TAKES) return this.#stream(result as Items<unknown>);
     return result instanceof Promise ? result.then(write) : write(result);
   }
 
-  private async stream(items: Items<unknown>): Promise<Written> {
+  async #stream(items: Items<unknown>): Promise<Written> {
     await feed(this, items, this.service.write);
-    if (this.why) throw this.why;
+    if (this.#why) throw this.#why;
     return { form: 0, data: "" };
   }
 
   /** Sends what the handler gave, behind the stream if there is one. */
-  private readonly reply = ({ form, data }: Written): void => {
+  readonly #reply = ({ form, data }: Written): void => {
     const host = this.shared;
-    const { line, remote, limits } = host;
-    this.ran = true;
-    this.returned();
+    const { line, limits } = host;
+    const { remote } = line;
+    this.#ran = true;
+    this.#returned();
     if (!this.open) return;
-    host.patience.answered();
+    line.patience.answered();
     const bytes = typeof data === "string" && data.length * 3 >= BULK_FROM ? encodeText(data) : data;
     const n = bytes.length;
     const first = formed(RESULT, form);
     if (n > remote.value && n > BULK_FROM) {
-      return this.refuse(
-        failure(
-          "resource_exhausted",
-          "yes",
-          `the result has ${n} bytes, the caller takes ${remote.value}; the method should stream`,
-        ),
-      );
+      return this.#refuse(failure("resource_exhausted", "yes", tooLong(n, remote.value)));
     }
     if (n >= BULK_FROM) {
       if (host.answering + n > limits.assembly) {
-        return this.refuse(
-          failure(
-            "resource_exhausted",
-            "yes",
-            `the result has ${n} bytes, and ${host.answering} of others wait to be taken: ask for fewer at once`,
-          ),
-        );
+        return this.#refuse(failure("resource_exhausted", "yes", `too many answers wait to be taken`));
       }
       // The call stays in the table until the last of it was taken, so that it can be cancelled.
-      host.answering += this.answer = n;
+      host.answering += this.#answer = n;
       this.flow().queue(first | LONG, bytes);
       this.flow().last = 1;
     } else if (this.out?.pending()) {
@@ -143,64 +132,64 @@ export class Serving extends Exchange implements Served {
       this.out.last = 1;
     } else {
       line.owe(first, this.id, bytes);
-      this.forget(true);
+      this.#forget(true);
     }
   };
 
   /** Answers with an error of the handler, or of what came before it. */
-  private readonly fail = (error: unknown): void => {
-    const executed = this.ran ? "yes" : "no";
+  readonly #fail = (error: unknown): void => {
+    const executed = this.#ran ? "yes" : "no";
     let e: CallError;
     if (error instanceof CallError) e = restate(error, executed);
-    else if (!this.ran) e = failure("invalid_argument", "no", textOf(error));
-    else if (this.why)
-      e = this.why; // most likely it failed because nobody waits for an answer
+    else if (!this.#ran) e = failure("invalid_argument", "no", textOf(error));
+    else if (this.#why)
+      e = this.#why; // most likely it failed because nobody waits for an answer
     else {
       this.shared.report(error, this.service.name);
-      e = failure("internal", executed, "the handler failed; its log says why");
+      e = failure("internal", executed, "the handler failed");
     }
-    this.returned();
+    this.#returned();
     if (!this.open) return;
-    this.shared.patience.answered();
+    this.shared.line.patience.answered();
     if (this.out?.pending()) {
       this.out.queue(ERROR, writeError(e));
       this.out.last = 2;
-    } else this.refuse(e);
+    } else this.#refuse(e);
   };
 
-  private refuse(error: CallError): void {
+  #refuse(error: CallError): void {
     this.shared.line.owe(ERROR, this.id, writeError(error));
-    this.forget(false, error);
+    this.#forget(false, error);
   }
 
   /** The last of an answer that had to wait its turn was taken. */
   answered(failed: boolean): void {
-    this.forget(!failed);
+    this.#forget(!failed);
   }
 
   /** Takes the call out of the table. */
-  private forget(good: boolean, error?: CallError): void {
+  #forget(good: boolean, error?: CallError): void {
     const host = this.shared;
     host.servings.delete(this.id);
-    host.answering -= this.answer;
+    host.answering -= this.#answer;
     if (good) host.served.succeeded++;
     else host.served.failed++;
     this.close(error);
-    this.freeSlot();
+    this.#freeSlot();
   }
 
   /** Gives back what the handler held while it ran. That is before its answer goes out. */
-  private returned(): void {
-    if (!this.busy) return;
-    this.busy = false;
+  #returned(): void {
+    if (!this.#busy) return;
+    this.#busy = false;
     this.in?.discard();
-    this.shared.assembling -= this.argument;
-    this.freeSlot();
+    this.shared.assembling -= this.#argument;
+    this.#freeSlot();
   }
 
-  private freeSlot(): void {
+  #freeSlot(): void {
     const host = this.shared;
-    if (this.open || this.busy) return;
+    if (this.open || this.#busy) return;
     host.served.open--;
     if (this.service.mode) host.streaming--;
     host.settled();
@@ -208,15 +197,15 @@ export class Serving extends Exchange implements Served {
 
   /** Ends the handler's work; its answer goes out if the call is still open. */
   stop(why: CallError): void {
-    if (this.why) return;
-    this.why = why;
-    this.controller?.abort(why);
+    if (this.#why) return;
+    this.#why = why;
+    this.#controller?.abort(why);
   }
 
   /** Nobody waits for this call any more. */
   abandon(why: CallError): void {
     if (!this.open) return;
-    this.forget(false, why);
+    this.#forget(false, why);
     this.stop(why);
   }
 
@@ -230,14 +219,14 @@ export class Serving extends Exchange implements Served {
 
   breakOff(error: CallError): void {
     if (!this.open) return;
-    this.refuse(error);
+    this.#refuse(error);
     this.stop(error);
   }
 
   protected whole(kind: number, form: number, bytes: Uint8Array): void {
     if (kind === ITEM) this.in?.put(form, bytes, true);
     else {
-      this.argument = bytes.length;
+      this.#argument = bytes.length;
       this.begin(form, bytes);
     }
   }

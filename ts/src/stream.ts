@@ -1,20 +1,7 @@
-import { type CallError, failure } from "./error.ts";
+import { type CallError, failure, tooLong } from "./error.ts";
 import type { Flow, Line } from "./line.ts";
 import type { Written } from "./value.ts";
-import {
-  CREDIT,
-  END,
-  encodeText,
-  formed,
-  ITEM,
-  LONG,
-  MAX_FRAME,
-  OWN,
-  PART,
-  REQUEST,
-  Reader,
-  type Writer,
-} from "./wire.ts";
+import { CREDIT, END, encodeText, formed, ITEM, LONG, MAX_FRAME, OWN, PART, REQUEST, Reader, Writer } from "./wire.ts";
 
 /** What an item costs in credit beyond its bytes. */
 export const ITEM_COST = 32;
@@ -46,7 +33,7 @@ export interface Ends {
 
 /** What the streams of a peer have in common. */
 export interface Shared {
-  readonly line: Line;
+  line: Line;
   /** Of the last ping, in milliseconds; 0 before the first. */
   roundTrip: number;
   /** What the windows of all streams have grown by. */
@@ -79,42 +66,42 @@ export class Outflow implements Flow {
   credit: number;
   /** Called when the call is over: who feeds the flow may stop. */
   stop: (() => void) | undefined;
-  private readonly x: Ends;
-  private pieces: Piece[] = [];
-  private surplus = 0; // 0, or below: what it has sent beyond its share
-  private wake: (() => void) | undefined;
-  private ended = false;
-  private seen = 0;
-  private since = 0;
+  readonly #x: Ends;
+  #pieces: Piece[] = [];
+  #surplus = 0; // 0, or below: what it has sent beyond its share
+  #wake: (() => void) | undefined;
+  #ended = false;
+  #seen = 0;
+  #since = 0;
 
   constructor(x: Ends, credit: number) {
-    this.x = x;
+    this.#x = x;
     this.credit = credit;
     x.shared.watchIdle();
   }
 
   pending(): boolean {
-    return this.pieces.length > 0;
+    return this.#pieces.length > 0;
   }
 
   /** Whether the rest of a request lies here: it goes before all else. */
   arguments(): boolean {
-    return ((this.pieces[0]?.first ?? 0) & 15) === REQUEST;
+    return ((this.#pieces[0]?.first ?? 0) & 15) === REQUEST;
   }
 
   /** Queues a frame, or a long value, of which begun says that its first frame is on its way. */
   queue(first: number, data: string | Uint8Array, begun = false): void {
     const b = bytesOf(data);
-    this.pieces.push({ first, data: b, at: 0, begun });
+    this.#pieces.push({ first, data: b, at: 0, begun });
     this.waiting += b.length;
-    this.x.shared.line.enqueue(this);
+    this.#x.shared.line.enqueue(this);
   }
 
   take(to: Writer, turn: number): number {
     let bulk = 0;
-    const { priority, id, own } = this.x;
-    this.surplus += priority > 0 ? turn : priority < 0 ? turn / 64 : turn / 8;
-    for (let p = this.pieces[0]; p && this.surplus > 0; p = this.pieces[0]) {
+    const { priority, id, own } = this.#x;
+    this.#surplus += priority > 0 ? turn : priority < 0 ? turn / 64 : turn / 8;
+    for (let p = this.#pieces[0]; p && this.#surplus > 0; p = this.#pieces[0]) {
       const before = to.at;
       const long = p.first >= LONG;
       const n = long ? Math.min(p.data.length - p.at, Math.floor(turn) - 5) : p.data.length;
@@ -135,12 +122,12 @@ export class Outflow implements Flow {
       p.begun = true;
       p.at += n;
       this.waiting -= n;
-      if (p.at === data.length) this.pieces.shift();
-      this.surplus -= to.at - before;
+      if (p.at === data.length) this.#pieces.shift();
+      this.#surplus -= to.at - before;
     }
-    this.surplus = Math.min(this.surplus, 0);
-    if (!this.pieces.length && this.last && !this.over) this.x.answered(this.last > 1);
-    this.ready();
+    this.#surplus = Math.min(this.#surplus, 0);
+    if (!this.#pieces.length && this.last && !this.over) this.#x.answered(this.last > 1);
+    this.#ready();
     return bulk;
   }
 
@@ -148,7 +135,7 @@ export class Outflow implements Flow {
   async room(): Promise<boolean> {
     while (!this.over && (this.credit <= 0 || this.waiting >= SEND_AHEAD)) {
       await new Promise<void>((resolve) => {
-        this.wake = resolve;
+        this.#wake = resolve;
       });
     }
     return !this.over;
@@ -158,54 +145,49 @@ export class Outflow implements Flow {
   item({ form, data }: Written, most: number): void {
     const b = bytesOf(data);
     if (b.length > most && b.length > MAX_FRAME) {
-      throw failure(
-        "resource_exhausted",
-        "maybe",
-        `an item has ${b.length} bytes, the other side takes ${most}; send it in pieces`,
-      );
+      throw failure("resource_exhausted", "maybe", tooLong(b.length, most));
     }
     this.credit -= b.length + ITEM_COST;
     this.items++;
-    this.queue(formed(ITEM | (this.x.own ? OWN : 0) | (b.length > MAX_FRAME ? LONG : 0), form), b);
+    this.queue(formed(ITEM | (this.#x.own ? OWN : 0) | (b.length > MAX_FRAME ? LONG : 0), form), b);
   }
 
   /** Says that this was all. */
   end(): void {
     if (this.over) return;
-    this.ended = true;
-    const b: number[] = [];
-    let n = this.items;
-    for (; n > 127; n = Math.floor(n / 128)) b.push((n % 128) | 128);
-    this.queue(END | (this.x.own ? OWN : 0), Uint8Array.from([...b, n]));
+    this.#ended = true;
+    const w = new Writer();
+    w.u(this.items);
+    this.queue(END | (this.#x.own ? OWN : 0), w.copy(0, w.at));
   }
 
   addCredit(n: number): void {
     this.credit += n;
-    if (this.credit > MAX_CREDIT) throw new Error(`call ${this.x.id}: credit of ${n} overflows`);
-    this.ready();
+    if (this.credit > MAX_CREDIT) throw new Error("credit overflows");
+    this.#ready();
   }
 
   /** The call is over: drops what was not sent. */
   finish(): void {
     this.over = true;
-    this.pieces = [];
+    this.#pieces = [];
     this.waiting = 0;
     this.stop?.();
-    this.ready();
+    this.#ready();
   }
 
   /** For how long the reader has made no room for another item. */
   stalled(now: number): number {
-    if (this.over || this.ended || this.last || this.credit > 0 || this.items !== this.seen) {
-      this.seen = this.items;
-      this.since = now;
+    if (this.over || this.#ended || this.last || this.credit > 0 || this.items !== this.#seen) {
+      this.#seen = this.items;
+      this.#since = now;
     }
-    return now - this.since;
+    return now - this.#since;
   }
 
-  private ready(): void {
-    this.wake?.();
-    this.wake = undefined;
+  #ready(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 }
 
@@ -233,17 +215,17 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   waiting = 0;
   /** What the sender may still send. */
   left: number = FIRST_WINDOW;
-  private readonly x: Ends;
-  private readonly read: (form: number, r: Reader) => unknown;
-  private readonly dropped: (longBytes: number) => void;
-  private readonly leave: (error?: CallError) => void;
-  private queue: Item[] = [];
-  private wants: Want<unknown>[] = [];
-  private window = FIRST_WINDOW;
-  private eaten = 0; // cost of items read whose credit was not given back yet
-  private hungry = false; // the reader has waited since the last credit,
-  private gave = performance.now(); // which was given then
-  private error: CallError | undefined;
+  readonly #x: Ends;
+  readonly #read: (form: number, r: Reader) => unknown;
+  readonly #dropped: (longBytes: number) => void;
+  readonly #leave: (error?: CallError) => void;
+  #queue: Item[] = [];
+  #wants: Want<unknown>[] = [];
+  #window = FIRST_WINDOW;
+  #eaten = 0; // cost of items read whose credit was not given back yet
+  #hungry = false; // the reader has waited since the last credit,
+  #gave = performance.now(); // which was given then
+  #error: CallError | undefined;
 
   /**
    * Items are read with the first function; the second is told of the bytes of long ones that are no
@@ -255,16 +237,16 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     dropped: (longBytes: number) => void,
     leave: (error?: CallError) => void,
   ) {
-    this.x = x;
-    this.read = read;
-    this.dropped = dropped;
-    this.leave = leave;
+    this.#x = x;
+    this.#read = read;
+    this.#dropped = dropped;
+    this.#leave = leave;
   }
 
   /** Checks that an item may begin: it is taken whole if there is any credit left. */
   begin(): void {
-    if (this.ended) throw new Error(`call ${this.x.id}: an item after the stream's end`);
-    if (this.left <= 0) throw new Error(`call ${this.x.id}: an item beyond the stream's credit`);
+    if (this.ended) throw new Error("an item behind its stream's end");
+    if (this.left <= 0) throw new Error("an item beyond its stream's credit");
   }
 
   /** Takes a whole item in. */
@@ -272,23 +254,23 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     this.left -= bytes.length + ITEM_COST;
     this.items++;
     if (this.over) {
-      if (long) this.dropped(bytes.length);
+      if (long) this.#dropped(bytes.length);
       return;
     }
-    this.queue.push({ form, bytes, long });
+    this.#queue.push({ form, bytes, long });
     this.waiting += bytes.length;
-    this.deliver();
+    this.#deliver();
   }
 
   /** Takes the sender's end in. */
   end(items: number): void {
-    if (this.ended) throw new Error(`call ${this.x.id}: its stream ends twice`);
+    if (this.ended) throw new Error("a stream ends twice");
     if (items !== this.items) {
-      throw new Error(`call ${this.x.id}: its stream ends after ${items} items, ${this.items} came`);
+      throw new Error(`a stream of ${items} items ends, ${this.items} came`);
     }
     this.ended = true;
-    if (!this.x.own) this.over = true; // a caller's reader also waits for the call's result
-    this.deliver();
+    if (!this.#x.own) this.over = true; // a caller's reader also waits for the call's result
+    this.#deliver();
   }
 
   /**
@@ -296,37 +278,37 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
    * after a cancel nobody wants it.
    */
   finish(error?: CallError): void {
-    this.x.shared.grown -= this.window - FIRST_WINDOW;
-    this.window = FIRST_WINDOW;
+    this.#x.shared.grown -= this.#window - FIRST_WINDOW;
+    this.#window = FIRST_WINDOW;
     const cancelled = error?.code === "cancelled" || error?.code === "deadline_exceeded";
-    if (!this.over || (cancelled && this.queue.length)) {
-      this.error = error ?? (this.ended ? undefined : failure("cancelled", "yes", "the call has ended"));
+    if (!this.over || (cancelled && this.#queue.length)) {
+      this.#error = error ?? (this.ended ? undefined : failure("cancelled", "yes", "the call has ended"));
     }
     this.over = true;
     if (cancelled) this.discard();
-    this.deliver();
+    this.#deliver();
   }
 
   /** Drops what lies here. */
   discard(): void {
     this.over = true;
-    for (const item of this.queue) if (item.long) this.dropped(item.bytes.length);
-    this.queue = [];
+    for (const item of this.#queue) if (item.long) this.#dropped(item.bytes.length);
+    this.#queue = [];
     this.waiting = 0;
-    this.deliver();
+    this.#deliver();
   }
 
   next(): Promise<IteratorResult<unknown, undefined>> {
     return new Promise((resolve, reject) => {
-      this.wants.push({ resolve, reject });
-      this.deliver();
+      this.#wants.push({ resolve, reject });
+      this.#deliver();
     });
   }
 
   /** Ends the stream: nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
   cancel(): void {
-    this.leave();
-    this.error = undefined;
+    this.#leave();
+    this.#error = undefined;
     this.discard();
   }
 
@@ -339,35 +321,35 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     return this;
   }
 
-  private deliver(): void {
-    while (this.wants.length) {
-      const item = this.queue.shift();
+  #deliver(): void {
+    while (this.#wants.length) {
+      const item = this.#queue.shift();
       if (!item && !this.over) {
-        this.hungry = true;
+        this.#hungry = true;
         return;
       }
-      const want = this.wants.shift() as Want<unknown>;
-      if (item) this.hand(item, want);
-      else if (this.error) {
-        want.reject(this.error);
-        this.error = undefined; // an iterator fails once
+      const want = this.#wants.shift() as Want<unknown>;
+      if (item) this.#hand(item, want);
+      else if (this.#error) {
+        want.reject(this.#error);
+        this.#error = undefined; // an iterator fails once
       } else want.resolve({ done: true, value: undefined });
     }
   }
 
-  private hand(item: Item, want: Want<unknown>): void {
+  #hand(item: Item, want: Want<unknown>): void {
     const n = item.bytes.length;
     this.waiting -= n;
-    if (item.long) this.dropped(n);
-    this.credit(n + ITEM_COST);
+    if (item.long) this.#dropped(n);
+    this.#credit(n + ITEM_COST);
     try {
-      want.resolve({ done: false, value: this.read(item.form, new Reader(item.bytes)) });
+      want.resolve({ done: false, value: this.#read(item.form, new Reader(item.bytes)) });
     } catch (cause) {
-      const code = this.x.own ? "data_loss" : "invalid_argument";
-      const error = failure(code, "yes", "an item of the stream is not what it should be", cause);
+      const code = this.#x.own ? "data_loss" : "invalid_argument";
+      const error = failure(code, "yes", "a wrong item", cause);
       this.discard();
-      this.leave(error);
-      this.error = undefined;
+      this.#leave(error);
+      this.#error = undefined;
       want.reject(error);
     }
   }
@@ -377,26 +359,30 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
    * what holds the stream up: all that came was read, and at this pace it lasts no longer than two
    * round trips.
    */
-  private credit(cost: number): void {
-    this.eaten += cost;
-    if (this.over || this.eaten < this.window / 4) return;
-    const { shared, own, id } = this.x;
+  #credit(cost: number): void {
+    this.#eaten += cost;
+    if (this.over || this.#eaten < this.#window / 4) return;
+    const { shared, own, id } = this.#x;
     const now = performance.now();
-    const lasts = ((now - this.gave) * this.window) / this.eaten;
-    let grant = this.eaten;
-    const grow = this.window;
-    if (this.hungry && lasts <= 2 * Math.max(shared.roundTrip, NEAR_TRIP) && grow <= (GROWN_LIMIT - shared.grown) / 2) {
+    const lasts = ((now - this.#gave) * this.#window) / this.#eaten;
+    let grant = this.#eaten;
+    const grow = this.#window;
+    if (
+      this.#hungry &&
+      lasts <= 2 * Math.max(shared.roundTrip, NEAR_TRIP) &&
+      grow <= (GROWN_LIMIT - shared.grown) / 2
+    ) {
       shared.grown += grow;
-      this.window += grow;
+      this.#window += grow;
       grant += grow;
     }
-    this.hungry = false;
-    this.gave = now;
-    this.eaten = 0;
+    this.#hungry = false;
+    this.#gave = now;
+    this.#eaten = 0;
     this.left += grant;
-    const to = shared.line;
-    const before = to.next().at;
-    to.out.wrap(CREDIT | (own ? OWN : 0), id, () => to.out.u(grant), 3);
-    to.owed += to.out.at - before;
+    const { line } = shared;
+    const { at } = line.next();
+    line.out.numbers(CREDIT | (own ? OWN : 0), id, grant);
+    line.owed += line.out.at - at;
   }
 }

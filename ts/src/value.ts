@@ -102,10 +102,10 @@ export const readValue = (form: number, r: Reader, check?: Checker<unknown>, raw
   if (form === BYTES_FORM) value = body;
   else if (form === PAIR_FORM) {
     if (raw === undefined) {
-      if (check) throw new Error("raw bytes beside JSON came where none were expected");
+      if (check) throw new Error("unexpected raw bytes");
       value = [head, body];
     } else if (isDict(head)) head[raw] = body;
-    else throw new Error("raw bytes came beside what is no object");
+    else throw new Error("unexpected raw bytes");
   } else if (head === undefined && check?.zero !== undefined) return check.zero;
   return check ? check(value, "value") : value;
 };
@@ -121,14 +121,14 @@ const arrange = (head: unknown, body: Uint8Array | undefined, p: Params, check?:
   const list = head === undefined ? [] : head;
   const none = body === undefined;
   if (p.by === "list" || p.form === "any") {
-    if (!Array.isArray(list)) throw new Error("arguments by name came: send a list");
+    if (!Array.isArray(list)) throw new Error("a list is needed");
     return none ? list : [...list, body];
   }
   if (p.form === "bytes" && body && head === undefined) return body;
-  if (!none && p.form !== "pair") throw new Error("raw bytes came where none were expected");
+  if (!none && p.form !== "pair") throw new Error("unexpected raw bytes");
   if (p.form === "none") {
     if (isDict(list) || (Array.isArray(list) && !list.length)) return undefined;
-    throw new Error("arguments came, none was expected");
+    throw new Error("too many arguments");
   }
   if (p.by === "name" || p.positions) {
     const argument = isDict(list) ? byName(list, check) : byPosition(list, none, p, check);
@@ -136,7 +136,7 @@ const arrange = (head: unknown, body: Uint8Array | undefined, p: Params, check?:
     return argument;
   }
   if (!Array.isArray(list) || list.length > 1 || (check && !list.length)) {
-    throw new Error("one argument was expected: send a list of it");
+    throw new Error("a list of one argument is needed");
   }
   return list[0];
 };
@@ -151,15 +151,15 @@ const byName = (argument: Dict, check?: Checker<unknown>): Dict => {
 };
 
 const byPosition = (list: unknown, whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
-  if (!Array.isArray(list)) throw new Error("an object or a list was expected");
+  if (!Array.isArray(list)) throw new Error("an object or a list is needed");
   const positions = p.positions ?? [];
   const raw = rawOf(p);
   const lone = positions.length === 1 && isDict(check?.members?.get(positions[0] as string)?.zero);
   if (list.length === 1 && whole && isDict(list[0]) && !lone) return byName(list[0], check);
   const names = whole ? positions : positions.filter((name) => name !== raw);
-  if (list.length > names.length) throw new Error(`${list.length} arguments came, ${names.length} were expected`);
+  if (list.length > names.length) throw new Error("too many arguments");
   if (list.length < Math.min(names.length, p.required ?? names.length)) {
-    throw new Error(`argument ${list.length + 1} (${names[list.length]}) is missing`);
+    throw new Error(`${names[list.length]} is missing`);
   }
   return Object.fromEntries(list.map((value, i) => [names[i], value]));
 };

@@ -5,6 +5,26 @@
  * their way there, which the other side's clock tells, as in LEDBAT (RFC 6817). Times are in
  * milliseconds. See spec/README.md, section 9, and rpc/window.go, which does more for fast networks.
  */
+export interface Window {
+  /** Bulk bytes sent since the start; of these, acknowledged. */
+  sent: number;
+  acked: number;
+  /** When it was last acknowledged, or began to be asked for that. */
+  since: number;
+  /** How many bytes may go out. It may be negative. */
+  room(): number;
+  /** How much bulk goes into one message, and between two marks. */
+  portion(): number;
+  /** Whether an answer to a mark is to come. */
+  awaits(): boolean;
+  /** Whether a mark must be set: from time to time, and when nothing may be sent before one is answered. */
+  due(): boolean;
+  mark(now: number): void;
+  /** Notes that there was room, and nothing to send. */
+  starve(): void;
+  /** Takes in that n bytes have arrived, not fewer than before, at a time on the other side's clock. */
+  ack(n: number, came: number, now: number): void;
+}
 
 const START = 64 * 1024; // what a connection begins with
 const LEAST = 16 * 1024;
@@ -14,124 +34,92 @@ const SLACK = 8 * 1024; // marks stand some way apart,
 const JITTER = 0.5; // and who acknowledges has to be scheduled
 const MIN_ROUND = 1; // a rate over less time says nothing
 const KEPT = 6; // so many rounds a rate counts
-const DRAIN_EVERY = 10_000;
+const DRAIN_EVERY = 10_000; // the window is drawn in from time to time: only then can be seen how long the path is
 
-/** A mark asks how many of the bulk bytes before it have arrived. */
-interface Mark {
-  at: number;
-  time: number;
-}
+export const window = (): Window => {
+  let size = START;
+  let marked = 0; // sent, when the last mark was set
+  const marks: { at: number; time: number }[] = [];
+  let rates: number[] = []; // of the last rounds, in bytes a millisecond
+  let found = 0; // rounds in which the rate rose no more; 3: it is found
+  let reached = 0; // the rate when it last rose
+  let there = Infinity; // the shortest way there of late, on two clocks: only differences count
+  let trip = Infinity; // the shortest round trip of late, without what waits on the way there
+  let drainAt = 0;
+  let draining = 0; // rounds of that which are left
+  let begin = 0; // of the round: when it began,
+  let first = 0; // what was acknowledged then,
+  let began = 0; // and when that had come, on the other side's clock
+  let waited = 0; // the longest wait in it
+  let starved = false; // there was a time in it with nothing to send
 
-export class Window {
-  /** Bulk bytes sent since the start; of these, acknowledged. */
-  sent = 0;
-  acked = 0;
-  /** When it was last acknowledged, or began to be asked for that. */
-  since = 0;
-  private size = START;
-  private marked = 0; // sent, when the last mark was set
-  private readonly marks: Mark[] = [];
-
-  private rates: number[] = []; // of the last rounds, in bytes a millisecond
-  private found = 0; // rounds in which the rate rose no more; 3: it is found
-  private reached = 0; // the rate when it last rose
-  private there = Infinity; // the shortest way there of late, on two clocks: only differences count
-  private trip = Infinity; // the shortest round trip of late, without what waits on the way there
-  private drainAt = 0; // the window is drawn in from time to time: only then can be seen how long the path is
-  private draining = 0; // rounds of that which are left
-
-  private begin = 0; // of the round: when it began,
-  private first = 0; // what was acknowledged then,
-  private came = 0; // and when that had come, on the other side's clock
-  private waited = 0; // the longest wait in it
-  private starved = false; // there was a time in it with nothing to send
-
-  /** How many bytes may go out. It may be negative. */
-  room(): number {
-    return this.size - (this.sent - this.acked);
-  }
-
-  /** How much bulk goes into one message, and between two marks. */
-  portion(): number {
-    return Math.min(Math.max(this.size / (this.trip < 1 ? 4 : 16), 4096), 120 * 1024);
-  }
-
-  /** Whether an answer to a mark is to come. */
-  awaits(): boolean {
-    return this.marks.length > 0;
-  }
-
-  /** Whether a mark must be set: from time to time, and when nothing may be sent before one is answered. */
-  due(): boolean {
-    const n = this.sent - this.marked;
-    return n > 0 && (n >= this.portion() || (this.room() <= 0 && !this.awaits()));
-  }
-
-  mark(now: number): void {
-    if (!this.awaits()) this.since = now;
-    this.marked = this.sent;
-    this.marks.push({ at: this.sent, time: now });
-  }
-
-  /** Notes that there was room, and nothing to send. */
-  starve(): void {
-    this.starved = true;
-  }
-
-  /** Takes in that n bytes have arrived, not fewer than before, at a time on the other side's clock. */
-  ack(n: number, came: number, now: number): void {
-    if (n > this.acked) this.since = now;
-    this.acked = n;
-    let last: Mark | undefined;
-    while (this.marks[0] && this.marks[0].at <= n) last = this.marks.shift();
-    if (!last) return;
-    const there = came - last.time;
-    this.there = Math.min(this.there, there);
-    this.trip = Math.min(this.trip, now - last.time - (there - this.there));
-    this.waited = Math.max(this.waited, there - this.there);
-    if (last.time >= this.begin && came - this.came >= MIN_ROUND) this.endRound(came, now);
-  }
-
-  /** Learns from a round: it lasts until a mark is answered that was set in it. */
-  private endRound(came: number, now: number): void {
-    const rate = (this.acked - this.first) / (came - this.came);
-    if (this.begin) this.learn(rate, now);
-    this.begin = now;
-    this.first = this.acked;
-    this.came = came;
-    this.waited = 0;
-    this.starved = false;
-  }
-
-  private learn(rate: number, now: number): void {
-    const best = Math.max(0, ...this.rates);
-    if (this.draining) {
-      this.draining--;
-    } else if (!this.starved || rate > best) {
-      // It was the program that was slow, if starved: the path may bring more, not less.
-      if (rate < best / 2 && !this.starved) {
-        this.rates = [];
-        this.reached = 0;
-        this.found = 0;
+  const learn = (rate: number, now: number): void => {
+    const best = Math.max(0, ...rates);
+    if (draining) draining--;
+    else if (!starved || rate > best) {
+      // If starved, it was the program that was slow: the path may bring more, not less.
+      if (rate < best / 2) {
+        rates = [];
+        reached = 0;
       }
-      this.rates = [rate, ...this.rates.slice(0, KEPT - 1)];
-      if (rate > 1.25 * this.reached) {
-        this.reached = rate;
-        this.found = 0;
-      } else this.found++;
-      if (this.waited > this.trip / 4 + JITTER) this.found = 3; // the path is full: no need to look further
-      this.drainAt ||= now + DRAIN_EVERY;
-      if (now > this.drainAt) {
-        this.drainAt = now + DRAIN_EVERY;
-        this.draining = 2;
-        this.there = Infinity;
-        this.trip = Infinity;
+      rates = [rate, ...rates.slice(0, KEPT - 1)];
+      found++;
+      if (rate > 1.25 * reached) {
+        reached = rate;
+        found = 0;
+      }
+      if (waited > trip / 4 + JITTER) found = 3; // the path is full: no need to look further
+      drainAt ||= now + DRAIN_EVERY;
+      if (now > drainAt) {
+        drainAt = now + DRAIN_EVERY;
+        draining = 2;
+        there = trip = Infinity;
       }
     }
-    const gain = this.draining ? 0.5 : this.found < 3 ? 2 : 1.25;
-    const trip = Number.isFinite(this.trip) ? this.trip : 0;
-    const least = trip < 1 && !this.draining ? NEAR : LEAST;
-    const size = Math.max(rate, ...this.rates) * (trip * gain + JITTER) + SLACK;
-    this.size = this.draining && !trip ? this.size / 2 : Math.min(Math.max(size, least), MOST);
-  }
-}
+    const gain = draining ? 0.5 : found < 3 ? 2 : 1.25;
+    const least = trip < 1 && !draining ? NEAR : LEAST;
+    const wanted = Math.max(rate, ...rates) * (trip * gain + JITTER) + SLACK;
+    size = trip < Infinity ? Math.min(Math.max(wanted, least), MOST) : size / 2;
+  };
+
+  const w: Window = {
+    sent: 0,
+    acked: 0,
+    since: 0,
+    room: () => size - (w.sent - w.acked),
+    portion: () => Math.min(Math.max(size / (trip < 1 ? 4 : 16), 4096), 120 * 1024),
+    awaits: () => marks.length > 0,
+    due(): boolean {
+      const n = w.sent - marked;
+      return n > 0 && (n >= w.portion() || (w.room() <= 0 && !marks.length));
+    },
+    mark(now): void {
+      if (!marks.length) w.since = now;
+      marked = w.sent;
+      marks.push({ at: marked, time: now });
+    },
+    starve(): void {
+      starved = true;
+    },
+    ack(n, came, now): void {
+      if (n > w.acked) w.since = now;
+      w.acked = n;
+      let time = 0;
+      while (marks[0] && marks[0].at <= n) time = marks.shift()?.time ?? 0;
+      if (!time) return;
+      const way = came - time;
+      there = Math.min(there, way);
+      trip = Math.min(trip, now - time - (way - there));
+      waited = Math.max(waited, way - there);
+      // A round lasts until a mark is answered that was set in it.
+      if (time < begin || came - began < MIN_ROUND) return;
+      if (begin) learn((n - first) / (came - began), now);
+      begin = now;
+      first = n;
+      began = came;
+      waited = 0;
+      starved = false;
+    },
+  };
+  return w;
+};

@@ -61,11 +61,11 @@ export class Reader {
 
   /** The next number. Above 2^53 all are 2^64: nothing so large is allowed anywhere. */
   u(): number {
-    let byte = this.byte();
+    let byte = this.#byte();
     if (byte < 0x80) return byte;
     let value = byte & 0x7f;
     for (let scale = 0x80, n = 1; ; scale *= 0x80, n++) {
-      byte = this.byte();
+      byte = this.#byte();
       if (n > 8 && byte > 1) throw new Error("number above 64 bits");
       const high = (byte & 0x7f) * scale;
       value = high >= 2 ** 53 && value ? 2 ** 64 : value + high;
@@ -74,14 +74,14 @@ export class Reader {
     }
   }
 
-  private byte(): number {
+  #byte(): number {
     if (this.at < this.end) return this.bytes[this.at++] as number;
     throw new Error("number cut short");
   }
 
   /** The next so many bytes, as they lie there. */
   take(n: number): Uint8Array {
-    if (n > this.end - this.at) throw new Error(`${n} bytes announced, ${this.end - this.at} left`);
+    if (n > this.end - this.at) throw new Error("cut short");
     this.at += n;
     return this.bytes.subarray(this.at - n, this.at);
   }
@@ -115,23 +115,23 @@ export class Reader {
     const wrong = !kind
       ? "unknown kind 0"
       : n > MAX_FRAME
-        ? `${n} bytes are more than the ${MAX_FRAME} a frame may have`
+        ? "too long"
         : n > this.end - this.at
-          ? `${n} bytes announced, ${this.end - this.at} left in the message`
+          ? "cut short"
           : f.id > Number.MAX_SAFE_INTEGER
-            ? "id is above 2^53-1"
+            ? "id above 2^53-1"
             : ofConnection && (f.id || f.own)
-              ? "it belongs to the connection, yet names a call"
+              ? "not of a call"
               : !ofConnection && !f.id
-                ? "it belongs to a call, yet its id is 0"
+                ? "no call"
                 : f.form > PAIR_FORM
                   ? "unknown form 3"
                   : !valued && (f.form || f.long)
-                    ? "a form, or marked long, where there is no value"
+                    ? "no value has a form"
                     : (ofCaller && !f.own) || (ofCallee && f.own)
-                      ? "it came from the wrong side of the call"
+                      ? "from the wrong side"
                       : "";
-    if (wrong) throw new Error(`malformed frame of kind ${kind}: ${wrong}`);
+    if (wrong) throw new Error(`frame of kind ${kind}: ${wrong}`);
     payload.bytes = this.bytes;
     payload.at = this.at;
     this.at += n;
@@ -152,36 +152,36 @@ const uSize = (n: number): number => {
 
 /** Builds messages, one after the other, in a buffer that grows and stays. */
 export class Writer {
-  private buffer: Uint8Array = new Uint8Array(512);
+  #buffer: Uint8Array = new Uint8Array(512);
   /** How many bytes there are. */
   at = 0;
   /** Where the payload that is being written begins. */
   payload = 0;
 
   /** Sees to it that there is room for so many bytes more. */
-  private room(n: number): void {
-    if (this.at + n <= this.buffer.length) return;
-    const grown = new Uint8Array(Math.max(2 * this.buffer.length, this.at + n));
-    grown.set(this.buffer.subarray(0, this.at));
-    this.buffer = grown;
+  #room(n: number): void {
+    if (this.at + n <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(2 * this.#buffer.length, this.at + n));
+    grown.set(this.#buffer.subarray(0, this.at));
+    this.#buffer = grown;
   }
 
   u(n: number): void {
-    this.room(9);
-    for (; n >= 0x80; n = Math.floor(n / 0x80)) this.buffer[this.at++] = (n % 0x80) | 0x80;
-    this.buffer[this.at++] = n;
+    this.#room(9);
+    for (; n >= 0x80; n = Math.floor(n / 0x80)) this.#buffer[this.at++] = (n % 0x80) | 0x80;
+    this.#buffer[this.at++] = n;
   }
 
   put(bytes: Uint8Array): void {
-    this.room(bytes.length);
-    this.buffer.set(bytes, this.at);
+    this.#room(bytes.length);
+    this.#buffer.set(bytes, this.at);
     this.at += bytes.length;
   }
 
   /** A text in UTF-8. Short ones of ASCII are written by hand, which is faster. */
   text(text: string): void {
-    this.room(3 * text.length);
-    const b = this.buffer;
+    this.#room(3 * text.length);
+    const b = this.#buffer;
     let i = 0;
     if (text.length < 64) {
       for (; i < text.length; i++) {
@@ -196,15 +196,27 @@ export class Writer {
 
   /** The head of a frame whose payload of n bytes follows. */
   head(first: number, id: number, n: number): void {
-    this.room(MAX_HEAD);
-    this.buffer[this.at++] = first;
+    this.#room(MAX_HEAD);
+    this.#buffer[this.at++] = first;
     this.u(id);
     this.u(n);
   }
 
   /** A whole frame. */
-  frame(first: number, id: number, payload: Uint8Array | string = ""): void {
+  frame(first: number, id: number, payload: Uint8Array | string): void {
     this.wrap(first, id, () => this.value(payload), payload.length);
+  }
+
+  /** A frame of numbers. */
+  numbers(first: number, id: number, ...list: number[]): void {
+    this.wrap(
+      first,
+      id,
+      () => {
+        for (const n of list) this.u(n);
+      },
+      3,
+    );
   }
 
   /** Bytes as they are, or a text in UTF-8. */
@@ -222,8 +234,8 @@ export class Writer {
     const n = this.at - start;
     const moved = uSize(n) - uSize(guess);
     if (moved) {
-      this.room(moved);
-      this.buffer.copyWithin(start + moved, start, this.at);
+      this.#room(moved);
+      this.#buffer.copyWithin(start + moved, start, this.at);
     }
     if (n !== guess) {
       this.at = start - uSize(guess);
@@ -234,12 +246,12 @@ export class Writer {
 
   /** Gives away a copy of what lies between the two places. */
   copy(from: number, to: number): Uint8Array {
-    return this.buffer.slice(from, to);
+    return this.#buffer.slice(from, to);
   }
 
   /** Begins anew. A buffer that bulk has stretched is let go. */
   clear(): void {
     this.at = 0;
-    if (this.buffer.length > 256 * 1024) this.buffer = new Uint8Array(512);
+    if (this.#buffer.length > 256 * 1024) this.#buffer = new Uint8Array(512);
   }
 }

@@ -77,12 +77,14 @@ export class Raw {
   readonly got: Got[] = [];
   readonly errors: unknown[] = [];
   readonly conn: Conn;
+  readonly near: Conn;
   readonly peer: Peer;
   closed = false;
 
   constructor(mux: Mux, options: PeerOptions = {}) {
     const [near, far] = pipe();
     this.conn = far;
+    this.near = near;
     far.start({
       message: (m) => {
         this.got.push(...framesOf(m));

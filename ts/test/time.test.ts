@@ -121,7 +121,7 @@ test("a side that acknowledges no bulk is given up after 15 s", async () => {
   raw.send(frame(12, 0)); // it lives, that is not enough
   expect(raw.peer.error).toBeUndefined();
   await pass(1_500);
-  expect(raw.peer.error?.message).toMatch(/acknowledged nothing/);
+  expect(raw.peer.error?.message).toMatch(/no ack for 15 s/);
 });
 
 test("a stream whose reader takes nothing is ended after a time, one whose writer rests is not", async () => {
@@ -187,7 +187,7 @@ test("a connection that takes nothing is given up after 10 s; until then all wai
   await pass(6_000);
   expect(peer.error).toBeUndefined();
   await pass(6_000);
-  expect(peer.error?.message).toMatch(/took nothing/);
+  expect(peer.error?.message).toMatch(/nothing was taken/);
   expect((await call).slice(0, 2)).toEqual(["unavailable", "no"]);
 });
 

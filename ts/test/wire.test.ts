@@ -32,13 +32,13 @@ const reasons: Record<string, RegExp> = {
   empty: /number cut short/, // the peer says that a message is empty, see abuse.test.ts
   kind: /unknown kind/,
   number: /number/,
-  too_long: /more than the 61440/,
-  cut_short: /announced/,
-  id: /id is/,
-  call: /belongs to/,
+  too_long: /too long/,
+  cut_short: /: cut short/,
+  id: /no call|id above/,
+  call: /not of a call|no call/,
   side: /wrong side/,
   form: /form/,
-  long: /long/,
+  long: /form/,
 };
 
 const frames = (message: Uint8Array): (Frame & { payload: Uint8Array })[] => {
