@@ -431,9 +431,9 @@ describe("resuming", () => {
     window.dispatchEvent(new Event("online"));
     await vi.advanceTimersByTimeAsync(0);
     expect(wires.length).toBe(2);
+    expect(getEventListeners(window, "online")).toEqual([]);
     conn.close();
     await vi.advanceTimersByTimeAsync(0);
-    expect(getEventListeners(window, "online")).toEqual([]);
   });
 
   test("waits between connections that are cut before they bring anything", async () => {
