@@ -95,11 +95,11 @@ func (h *house) cut(w http.ResponseWriter, r *http.Request) {
 	room := h.room(r)
 	for _, c := range room.conns {
 		c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // it may be closed already
-		c.Close()                     //nolint:errcheck // the same
+		c.Close()
 	}
 	room.conns = nil
 	w.Header().Set("Access-Control-Allow-Origin", "*")
-	fmt.Fprintln(w, room.count)
+	fmt.Fprintln(w, room.count) //nolint:errcheck // or whoever asked has gone
 }
 
 // restart cuts and forgets.
@@ -124,12 +124,12 @@ func visit(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer peer.Close() //nolint:errcheck // it has said what it had to say
+	defer peer.Close()
 	word, err := greet.Call(r.Context(), peer, "Hello")
 	sum := 0
 	for n, failed := range count.Call(r.Context(), peer, 100) {
 		err = errors.Join(err, failed)
 		sum += n
 	}
-	fmt.Fprintln(w, word, sum, err)
+	fmt.Fprintln(w, word, sum, err) //nolint:errcheck // or whoever asked has gone
 }
