@@ -6,7 +6,7 @@ export const OPENED = 2; // server's answer; without an id: no session, the conn
 export const RESUME = 3; // client, the first message of a new connection
 export const RESUMED = 4; // server's answer
 export const REFUSED = 5; // server's other answer
-export const ACK = 6; // a count of messages received; then, perhaps, a message of the layer above
+const ACK = 6; // a count of messages received; then, perhaps, a message of the layer above
 export const CLOSE = 7; // the orderly end
 
 /** Of the protocol of sessions. */
