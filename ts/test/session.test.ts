@@ -1,20 +1,15 @@
-import { createHmac } from "node:crypto";
 import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Conn, Receiver } from "../src/conn.ts";
 import { openSession, reopening, type SessionOptions, type State } from "../src/session.ts";
+import { fakeCrypto } from "./fakecrypto.ts";
 import { Network } from "./network.ts";
 import { random } from "./random.ts";
 import { ackHead, control, proofOf, type ServerSession, SessionServer, text } from "./sessionserver.ts";
 
-// Real WebCrypto takes threads, which fake timers do not wait for.
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.spyOn(crypto.subtle, "importKey").mockImplementation(
-    (async (_format: string, secret: Uint8Array) => secret) as never,
-  );
-  vi.spyOn(crypto.subtle, "sign").mockImplementation((async (_name: string, key: Uint8Array, data: Uint8Array) =>
-    createHmac("sha256", key).update(data).digest()) as never);
+  fakeCrypto();
 });
 afterEach(() => {
   expect(vi.getTimerCount()).toBe(0);

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { Conn, Receiver } from "../src/conn.ts";
+import type { Conn, Receiver, Resumer } from "../src/conn.ts";
 
 /** The text of a control message. */
 export const text = (message: Uint8Array): string => new TextDecoder().decode(message.subarray(2));
@@ -64,7 +64,7 @@ export class SessionServer {
 }
 
 /** A session on the server's side. It is a Conn for what stands above. */
-export class ServerSession implements Conn {
+export class ServerSession implements Resumer {
   readonly id: string;
   readonly secret: string;
   #to: Receiver | undefined;
@@ -100,6 +100,12 @@ export class ServerSession implements Conn {
     this.#link?.send(Uint8Array.of(0, 7));
     this.#link?.close();
     this.#link = undefined;
+  }
+
+  renew(): boolean {
+    this.#link?.close();
+    this.#link = undefined;
+    return true;
   }
 
   #transmit(message: Uint8Array): void {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -73,8 +74,11 @@ func (h *house) room(r *http.Request) *room {
 }
 
 func (h *house) newServer() *wsrpc.Server {
-	// The pages of the tests come from another port of this machine.
-	return wsrpc.Handler(h.services, &wsrpc.Options{WS: ws.Options{Origins: []string{"localhost:*", "127.0.0.1:*"}}})
+	return wsrpc.Handler(h.services, &wsrpc.Options{
+		// The pages of the tests come from another port of this machine.
+		WS:  ws.Options{Origins: []string{"localhost:*", "127.0.0.1:*"}},
+		RPC: rpc.Options{Logger: slog.New(slog.DiscardHandler)}, // handlers panic as they are asked to
+	})
 }
 
 // enter takes a WebSocket.
