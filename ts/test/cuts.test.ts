@@ -68,7 +68,7 @@ async function schedule(seed: number): Promise<void> {
   const server = new SessionServer();
   const ran: [number[], number[]] = [[], []]; // at the client, at the server
   const errors: unknown[] = [];
-  const onError = (error: unknown) => errors.push(error);
+  const onError = (error: unknown): void => void errors.push(error);
   let there: Peer | undefined;
   const net = new Network(random(seed + 2e6), calm, (conn) =>
     server.accept(conn, (session) => {
