@@ -20,7 +20,7 @@ const EXPIRE_EVERY = 100; // ms: so often at most the open calls are searched fo
 /** What stands behind a Peer: its calls of both directions, and one connection after the other. */
 export interface Core extends CallHost, ServeHost {
   health: Health;
-  /** No new calls are taken: the peer is shutting down. */
+  readonly mux: Mux | undefined;
   draining: boolean;
   late: number;
   vain: number;
@@ -51,7 +51,7 @@ const wholeFrame = (kind: number, payload: string): Uint8Array => {
 /** Makes the core of a peer; greeted is called when the other side is there, gone with what ended it. */
 export const newCore = (
   peer: Peer,
-  mux: Mux,
+  mux: Mux | undefined,
   options: PeerOptions,
   greeted: () => void,
   gone: (lost: CallError, why?: CallError) => void,

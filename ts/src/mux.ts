@@ -1,6 +1,8 @@
 import type { Checker } from "./check.ts";
+import type { CallError } from "./error.ts";
 import { Keys } from "./keyed.ts";
 import type { Peer } from "./peer.ts";
+import { type Request, type ServeHost, type Serving, serve } from "./serve.ts";
 import { type Params, readParams, type Written, writeValue } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
@@ -99,6 +101,11 @@ export class Mux {
     if (!/^[\w.-]{1,128}$/.test(name)) throw new Error(`method name ${JSON.stringify(name)}`);
     if (this.#services.has(name)) throw new Error(`method ${name} is on the Mux already`);
     this.#services.set(name, service);
+  }
+
+  /** @internal Takes a call, or says why not. Who makes no Mux need not load what serves. */
+  serve(host: ServeHost, request: Request): Serving | CallError {
+    return serve(host, this, request);
   }
 
   find(name: string): Service | undefined {

@@ -3,7 +3,7 @@ import type { Conn } from "./conn.ts";
 import { type Core, closedHere, newCore } from "./core.ts";
 import type { CallError } from "./error.ts";
 import type { Feeding } from "./feed.ts";
-import { Mux } from "./mux.ts";
+import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import type { Stats } from "./stats.ts";
 import type { Inflow } from "./stream.ts";
@@ -23,7 +23,7 @@ export class Peer {
   readonly #core: Core;
 
   /** Makes a peer on a connection, which it then owns. Calls may be made at once; they are sent when the other side is there. */
-  constructor(conn: Conn, services: Mux = new Mux(), options: PeerOptions = {}) {
+  constructor(conn: Conn, services?: Mux, options: PeerOptions = {}) {
     let greeted: () => void = () => {};
     let gone: (lost: CallError, why?: CallError) => void = () => {};
     this.ready = new Promise((resolve, reject) => {

@@ -1,18 +1,15 @@
 /** What a peer does with the frames that come. Nothing in them is believed. */
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
-import { type CallError, failure, readError, tooMany, writeError } from "./error.ts";
+import { CallError, failure, readError, writeError } from "./error.ts";
 import { AMPLE, type Exchange } from "./exchange.ts";
 import { readHello } from "./hello.ts";
 import { decodeText, parseJSON } from "./json.ts";
-import { KEY, PRIORITY, REPEAT, readMetadata } from "./metadata.ts";
-import type { Service } from "./mux.ts";
-import { Serving } from "./serve.ts";
-import { FIRST_WINDOW, ITEM_COST, type Priority } from "./stream.ts";
+import { readMetadata } from "./metadata.ts";
+import { FIRST_WINDOW, ITEM_COST } from "./stream.ts";
 import * as wire from "./wire.ts";
 
 const YOUNG = 10; // ms: a call that is cancelled sooner was in vain
-const YEAR = 365 * 24 * 3_600_000; // ms
 const MAX_STRIKES = 8;
 const OWED = 1024 * 1024; // bytes of answers that may wait for a side that does not read,
 const OWED_A_CALL = 8192; // and for each call that it may have open
@@ -157,59 +154,25 @@ const step = (core: Core, x: Exchange, { kind, form, long }: wire.Frame, p: wire
 };
 
 /** Takes a call of the other side in. */
-const request = (core: Core, f: wire.Frame, p: wire.Reader): void => {
-  const { id } = f;
-  const { line } = core;
+const request = (core: Core, { id, kind, form, long }: wire.Frame, p: wire.Reader): void => {
+  const { line, mux } = core;
   if (id <= line.lastServed) throw new Error(`request ${id} comes after ${line.lastServed}`);
   line.lastServed = id;
   const mode = p.u();
   const left = p.u();
   const metadata = readMetadata(p.take(p.u()));
-  const name = p.take(p.u());
+  const method = p.take(p.u());
   if (mode > 3) throw new Error(`unknown mode ${mode}`);
-  if (name.length > 128) throw new Error("a method name too long");
+  if (method.length > 128) throw new Error("a method name too long");
   core.served.started++;
-  let service: Service | undefined;
-  try {
-    service = core.mux.find(decodeText(name, 0, name.length));
-  } catch {
-    // a name that is not UTF-8 is one that is not there
-  }
-  const refused = refusal(core, service, mode, metadata);
-  let s: Serving | undefined;
-  if (service && !refused) {
-    s = new Serving(core, id, service, metadata);
-    s.priority = Math.sign(Number(metadata.get(PRIORITY)) || 0) as Priority;
-    if (left && left < YEAR) {
-      s.due = core.now + left;
-      core.wakeBy(s.due);
-    }
-    if (f.long) s.beginLong(f.kind, f.form, p);
-    else s.begin(f.form, p.rest().slice());
-  } else {
+  const taken = mux
+    ? mux.serve(core, { id, mode, left, metadata, method })
+    : failure("unimplemented", "no", "no methods here");
+  if (taken instanceof CallError) {
     core.served.failed++;
-    line.owe(wire.ERROR, id, writeError(refused as CallError));
+    line.owe(wire.ERROR, id, writeError(taken));
     if (mode) line.patience.allow(FIRST_WINDOW / ITEM_COST);
-  }
-  if (!s?.open) core.inVain(mode ? 2 : 1, "a refused call");
-};
-
-/** Says why a call is not taken, if it is not. */
-const refusal = (
-  { draining, limits, served, streaming }: Core,
-  service: Service | undefined,
-  mode: number,
-  metadata: ReadonlyMap<string, string>,
-): CallError | undefined => {
-  const key = metadata.get(KEY);
-  const no = (code: CallError["code"], why: string): CallError => failure(code, "no", why);
-  if (draining) return no("unavailable", "this side is shutting down");
-  if (!service) return no("unimplemented", "no such method here");
-  if (service.mode !== mode) return no("invalid_argument", "the method has another mode");
-  const badKey = key !== undefined && !(service.keyed && key.length >= 16 && key.length <= 128);
-  if (badKey || (metadata.has(REPEAT) && !service.pure)) {
-    return no("failed_precondition", "the method is not declared pure or keyed");
-  }
-  if (served.open >= limits.calls) return no("resource_exhausted", tooMany("calls", limits.calls));
-  return mode && streaming >= limits.streams ? no("resource_exhausted", tooMany("streams", limits.streams)) : undefined;
+  } else if (long) taken.beginLong(kind, form, p);
+  else taken.begin(form, p.rest().slice());
+  if (taken instanceof CallError || !taken.open) core.inVain(mode ? 2 : 1, "a refused call");
 };

@@ -1,21 +1,26 @@
 import { TAKES } from "./call.ts";
-import { CallError, failure, restate, textOf, tooLong, writeError } from "./error.ts";
+import { CallError, type Code, failure, restate, textOf, tooLong, tooMany, writeError } from "./error.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { feed, type Items } from "./feed.ts";
-import { KEY } from "./metadata.ts";
+import { decodeText } from "./json.ts";
+import type { Keys } from "./keyed.ts";
+import { KEY, PRIORITY, REPEAT } from "./metadata.ts";
 import type { Mux, Served, Service } from "./mux.ts";
 import type { Peer } from "./peer.ts";
 import type { CallStats } from "./stats.ts";
-import { BULK_FROM, Inflow } from "./stream.ts";
+import { BULK_FROM, Inflow, type Priority } from "./stream.ts";
 import type { Written } from "./value.ts";
 import { ERROR, encodeText, formed, ITEM, LONG, RESULT, Reader } from "./wire.ts";
+
+const YEAR = 365 * 24 * 3_600_000; // ms
 
 /** What a call that is served needs of its peer. */
 export interface ServeHost extends Host {
   readonly peer: Peer;
-  readonly mux: Mux;
   readonly servings: Map<number, Serving>;
   readonly served: CallStats;
+  /** No new calls are taken: the peer is shutting down. */
+  readonly draining: boolean;
   /** Slots taken by streams, of served.open. */
   streaming: number;
   report(error: unknown, method?: string): void;
@@ -27,6 +32,7 @@ export class Serving extends Exchange implements Served {
   override readonly shared: ServeHost;
   readonly own = false;
   readonly service: Service;
+  readonly #keys: Keys;
   readonly began: number = performance.now();
   /** When the caller's time is over; 0: never. */
   due = 0;
@@ -38,8 +44,9 @@ export class Serving extends Exchange implements Served {
   #why: CallError | undefined; // nobody wants the answer any more
   #controller: AbortController | undefined;
 
-  constructor(host: ServeHost, id: number, service: Service, metadata: ReadonlyMap<string, string>) {
+  constructor(host: ServeHost, id: number, service: Service, metadata: ReadonlyMap<string, string>, keys: Keys) {
     super(host);
+    this.#keys = keys;
     this.shared = host;
     this.id = id;
     this.service = service;
@@ -75,7 +82,7 @@ export class Serving extends Exchange implements Served {
       if (!this.open) return this.#returned(); // cancelled before it began
       try {
         const key = this.metadata.get(KEY);
-        const { keys } = this.shared.mux;
+        const keys = this.#keys;
         const work = (): Written | Promise<Written> => this.#work(form, bytes);
         const name = `${this.service.name} ${key}`;
         this.#ran = key !== undefined && keys.has(name);
@@ -231,3 +238,43 @@ export class Serving extends Exchange implements Served {
     }
   }
 }
+
+/** What a request says, beside its arguments. */
+export interface Request {
+  readonly id: number;
+  readonly mode: number;
+  /** Milliseconds until the caller gives up. */
+  readonly left: number;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly method: Uint8Array;
+}
+
+/** Takes a call, whose arguments are then to be given to it, or says why not. */
+export const serve = (host: ServeHost, services: Mux, request: Request): Serving | CallError => {
+  const { id, mode, left, metadata, method } = request;
+  const { limits, served } = host;
+  const no = (code: Code, why: string): CallError => failure(code, "no", why);
+  let service: Service | undefined;
+  try {
+    service = services.find(decodeText(method, 0, method.length));
+  } catch {
+    // a name that is not UTF-8 is one that is not there
+  }
+  const key = metadata.get(KEY);
+  if (host.draining) return no("unavailable", "this side is shutting down");
+  if (!service) return no("unimplemented", "no such method here");
+  if (service.mode !== mode) return no("invalid_argument", "the method has another mode");
+  const badKey = key !== undefined && !(service.keyed && key.length >= 16 && key.length <= 128);
+  if (badKey || (metadata.has(REPEAT) && !service.pure)) {
+    return no("failed_precondition", "the method is not declared pure or keyed");
+  }
+  if (served.open >= limits.calls) return no("resource_exhausted", tooMany("calls", limits.calls));
+  if (mode && host.streaming >= limits.streams) return no("resource_exhausted", tooMany("streams", limits.streams));
+  const s = new Serving(host, id, service, metadata, services.keys);
+  s.priority = Math.sign(Number(metadata.get(PRIORITY)) || 0) as Priority;
+  if (left && left < YEAR) {
+    s.due = host.now + left;
+    host.wakeBy(s.due);
+  }
+  return s;
+};
