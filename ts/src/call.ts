@@ -2,9 +2,9 @@ import { type CallError, failure, restate, tooLong, tooMany } from "./error.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { KEY, PRIORITY, REPEAT, writeMetadata } from "./metadata.ts";
 import type { CallStats } from "./stats.ts";
-import { BULK_FROM, Inflow, type Priority } from "./stream.ts";
+import { BULK_FROM, Inflow, type Priority, packed } from "./stream.ts";
 import type { Written } from "./value.ts";
-import { CANCEL, encodeText, formed, ITEM, LONG, OWN, REQUEST, Reader } from "./wire.ts";
+import { CANCEL, formed, ITEM, LONG, OWN, REQUEST, Reader } from "./wire.ts";
 
 /** The modes of a call: who streams. */
 export const FEEDS = 1;
@@ -43,6 +43,10 @@ export interface CallHost extends Host {
   settled(): void;
 }
 
+/** Why a call ends, in more than one place. */
+export const timeOver = (): CallError => failure("deadline_exceeded", "no", "the call's time is over");
+export const leaving = (): CallError => failure("unavailable", "no", "the other side is shutting down");
+
 /** A call that this side makes. Whoever takes it out of the table settles it, so that happens once. */
 export class Call extends Exchange {
   override readonly shared: CallHost;
@@ -78,14 +82,7 @@ export class Call extends Exchange {
     this.mode = mode;
     this.#read = read;
     this.#done = done;
-    if (mode & TAKES) {
-      const drop = (bytes: number): void => {
-        host.assembling -= bytes;
-      };
-      this.in = new Inflow(this, read, drop, (error = failure("cancelled", "no", "the reader left")) =>
-        this.giveUp(error),
-      );
-    }
+    if (mode & TAKES) this.in = new Inflow(this, read);
   }
 
   /** Ends a call that was not started. */
@@ -123,14 +120,12 @@ export class Call extends Exchange {
     const { calls, streams, value } = host.line.remote;
     const { signal, metadata = {}, key, repeat, priority = 0, timeout } = options;
     const no = (why: string): CallError => failure("resource_exhausted", "no", `${this.#method}: not sent: ${why}`);
-    if (typeof written.data === "string" && written.data.length * 3 >= BULK_FROM)
-      written.data = encodeText(written.data);
+    written.data = packed(written.data);
     const bytes = written.data.length;
     try {
-      if (!/^[\w.-]{1,128}$/.test(this.#method)) throw new Error(`bad method name`);
+      if (!/^[\w.-]{1,128}$/.test(this.#method)) throw new Error("bad method name");
       const own = Object.entries(metadata);
-      if (own.some(([k]) => k.startsWith("rpc.")))
-        throw new Error('metadata keys that begin with "rpc." are the protocol\'s own');
+      if (own.some(([k]) => k.startsWith("rpc."))) throw new Error("metadata rpc.* is the protocol's own");
       if (repeat) own.push([REPEAT, ""]);
       if (key !== undefined) own.push([KEY, key]);
       if (priority) own.push([PRIORITY, `${priority}`]);
@@ -143,9 +138,8 @@ export class Call extends Exchange {
     const refusal = host.refusal();
     if (refusal) return refusal;
     if (signal?.aborted) return this.#aborted(signal);
-    if (timeout !== undefined && timeout <= 0) return failure("deadline_exceeded", "no", "the call's time is over");
-    if (host.line.goneAway && (!host.redials || this.mode))
-      return failure("unavailable", "no", "not sent: the other side is shutting down");
+    if (timeout !== undefined && timeout <= 0) return timeOver();
+    if (host.line.goneAway && (!host.redials || this.mode)) return leaving();
     if (host.line.waiting() > QUEUE_LIMIT) return no("too much waits to be taken");
     if (host.calls.size >= calls) return no(tooMany("calls", calls));
     if (this.mode && host.streams >= streams) return no(tooMany("streams", streams));
@@ -155,10 +149,7 @@ export class Call extends Exchange {
 
   #aborted(signal: AbortSignal): CallError {
     const late = (signal.reason as Error | undefined)?.name === "TimeoutError";
-    const [code, why] = late
-      ? (["deadline_exceeded", "the call's time is over"] as const)
-      : (["cancelled", "the call was cancelled"] as const);
-    return failure(code, "no", why, signal.reason);
+    return failure(late ? "deadline_exceeded" : "cancelled", "no", "the call was given up", signal.reason);
   }
 
   readonly #abort = (): void => this.giveUp(this.#aborted(this.#signal as AbortSignal));
@@ -223,6 +214,10 @@ export class Call extends Exchange {
   }
 
   breakOff(error: CallError): void {
+    this.giveUp(error);
+  }
+
+  left(error: CallError = failure("cancelled", "no", "the reader left")): void {
     this.giveUp(error);
   }
 

@@ -1,4 +1,4 @@
-import type { Call, CallHost, CallOptions } from "./call.ts";
+import { type Call, type CallHost, type CallOptions, timeOver } from "./call.ts";
 import type { Conn, Resumer } from "./conn.ts";
 import { CallError, failure, restate, textOf } from "./error.ts";
 import { type Feeding, feed } from "./feed.ts";
@@ -164,7 +164,7 @@ export const newCore = (
       return x.due > 0 && x.due <= now;
     };
     for (const call of calls.values()) {
-      if (due(call)) call.giveUp(failure("deadline_exceeded", "no", "the call's time is over"));
+      if (due(call)) call.giveUp(timeOver());
     }
     for (const s of servings.values()) {
       if (due(s)) s.stop(failure("deadline_exceeded", "yes", "the handler's time was over"));

@@ -10,8 +10,7 @@ export interface Host extends Shared {
   readonly limits: Limits;
   /** When the last message came. */
   now: number;
-  /** Bytes of long values that are arriving or not consumed yet, and of long answers that wait to be taken. */
-  assembling: number;
+  /** Bytes of long answers that wait to be taken. */
   answering: number;
   /** Counts a frame in vain. */
   inVain(cost: number, what: string): void;
@@ -56,6 +55,7 @@ export abstract class Exchange implements Ends {
   /** Ends this call alone, because of something that cannot be taken. */
   abstract breakOff(error: CallError): void;
   abstract answered(failed: boolean): void;
+  abstract left(error?: CallError): void;
   /** A long value is complete. */
   protected abstract whole(kind: number, form: number, bytes: Uint8Array): void;
 

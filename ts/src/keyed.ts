@@ -6,6 +6,7 @@ const KEPT = 10_000;
 const KEPT_BYTES = 16 * 1024 * 1024;
 
 interface Entry {
+  form: number;
   args: Uint8Array;
   result: Promise<Written>;
   size: number;
@@ -19,13 +20,15 @@ export class Keys {
   #bytes = 0;
 
   /** Runs the first call of this name, which holds method and key; others with the same arguments get its result. */
-  once(name: string, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written> {
+  once(name: string, form: number, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written> {
     const known = this.#calls.get(name);
     if (known) {
-      if (known.args.length === args.length && known.args.every((b, i) => b === args[i])) return known.result;
+      const same =
+        known.form === form && known.args.length === args.length && known.args.every((b, i) => b === args[i]);
+      if (same) return known.result;
       throw new CallError("invalid_argument", "this key was used with other arguments", undefined, "no");
     }
-    const entry: Entry = { args, result: (async () => run())(), size: args.length, at: 0 };
+    const entry: Entry = { form, args, result: (async () => run())(), size: args.length, at: 0 };
     this.#calls.set(name, entry);
     entry.result.then(
       (written) => {

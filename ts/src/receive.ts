@@ -1,5 +1,5 @@
 /** What a peer does with the frames that come. Nothing in them is believed. */
-import type { Call } from "./call.ts";
+import { type Call, leaving } from "./call.ts";
 import type { Core } from "./core.ts";
 import { CallError, failure, readError, writeError } from "./error.ts";
 import { AMPLE, type Exchange } from "./exchange.ts";
@@ -93,7 +93,7 @@ const leaves = (core: Core, last: number): void => {
   for (const call of core.calls.values()) {
     if (call.id <= last) continue;
     if (core.redials && !call.mode) call.hold(call.sent);
-    else call.settle(failure("unavailable", "no", "the other side is shutting down"));
+    else call.settle(leaving());
   }
 };
 

@@ -1,4 +1,4 @@
-import { TAKES } from "./call.ts";
+import { FEEDS, TAKES } from "./call.ts";
 import { CallError, type Code, failure, restate, textOf, tooLong, tooMany, writeError } from "./error.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { feed, type Items } from "./feed.ts";
@@ -8,9 +8,9 @@ import { KEY, PRIORITY, REPEAT } from "./metadata.ts";
 import type { Mux, Served, Service } from "./mux.ts";
 import type { Peer } from "./peer.ts";
 import type { CallStats } from "./stats.ts";
-import { BULK_FROM, Inflow, type Priority } from "./stream.ts";
+import { BULK_FROM, Inflow, type Priority, packed } from "./stream.ts";
 import type { Written } from "./value.ts";
-import { ERROR, encodeText, formed, ITEM, LONG, RESULT, Reader } from "./wire.ts";
+import { ERROR, formed, ITEM, LONG, RESULT, Reader } from "./wire.ts";
 
 const YEAR = 365 * 24 * 3_600_000; // ms
 
@@ -54,10 +54,7 @@ export class Serving extends Exchange implements Served {
     host.servings.set(id, this);
     host.served.open++;
     if (service.mode) host.streaming++;
-    const drop = (bytes: number): void => {
-      host.assembling -= bytes;
-    };
-    if (service.mode & 1) this.in = new Inflow(this, service.readItem, drop, () => {});
+    if (service.mode & FEEDS) this.in = new Inflow(this, service.readItem);
   }
 
   get peer(): Peer {
@@ -86,7 +83,7 @@ export class Serving extends Exchange implements Served {
         const work = (): Written | Promise<Written> => this.#work(form, bytes);
         const name = `${this.service.name} ${key}`;
         this.#ran = key !== undefined && keys.has(name);
-        const written = key === undefined ? work() : keys.once(name, bytes, work);
+        const written = key === undefined ? work() : keys.once(name, form, bytes, work);
         if (written instanceof Promise) written.then(this.#reply, this.#fail);
         else this.#reply(written);
       } catch (error) {
@@ -105,8 +102,8 @@ export class Serving extends Exchange implements Served {
     return result instanceof Promise ? result.then(write) : write(result);
   }
 
-  async #stream(items: Items<unknown>): Promise<Written> {
-    await feed(this, items, this.service.write);
+  async #stream(items: Items<unknown> | Promise<Items<unknown>>): Promise<Written> {
+    await feed(this, await items, this.service.write);
     if (this.#why) throw this.#why;
     return { form: 0, data: "" };
   }
@@ -120,16 +117,14 @@ export class Serving extends Exchange implements Served {
     this.#returned();
     if (!this.open) return;
     line.patience.answered();
-    const bytes = typeof data === "string" && data.length * 3 >= BULK_FROM ? encodeText(data) : data;
+    const bytes = packed(data);
     const n = bytes.length;
     const first = formed(RESULT, form);
     if (n > remote.value && n > BULK_FROM) {
-      return this.#refuse(failure("resource_exhausted", "yes", tooLong(n, remote.value)));
-    }
-    if (n >= BULK_FROM) {
-      if (host.answering + n > limits.assembly) {
-        return this.#refuse(failure("resource_exhausted", "yes", `too many answers wait to be taken`));
-      }
+      this.#refuse(failure("resource_exhausted", "yes", tooLong(n, remote.value)));
+    } else if (n >= BULK_FROM && host.answering + n > limits.assembly) {
+      this.#refuse(failure("resource_exhausted", "yes", "too many answers wait to be taken"));
+    } else if (n >= BULK_FROM) {
       // The call stays in the table until the last of it was taken, so that it can be cancelled.
       host.answering += this.#answer = n;
       this.flow().queue(first | LONG, bytes);
@@ -149,8 +144,7 @@ export class Serving extends Exchange implements Served {
     let e: CallError;
     if (error instanceof CallError) e = restate(error, executed);
     else if (!this.#ran) e = failure("invalid_argument", "no", textOf(error));
-    else if (this.#why)
-      e = this.#why; // most likely it failed because nobody waits for an answer
+    else if (this.#why) e = this.#why;
     else {
       this.shared.report(error, this.service.name);
       e = failure("internal", executed, "the handler failed");
@@ -168,6 +162,8 @@ export class Serving extends Exchange implements Served {
     this.shared.line.owe(ERROR, this.id, writeError(error));
     this.#forget(false, error);
   }
+
+  left(): void {} // a handler that reads no more may still answer
 
   /** The last of an answer that had to wait its turn was taken. */
   answered(failed: boolean): void {

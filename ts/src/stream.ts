@@ -29,6 +29,8 @@ export interface Ends {
   readonly shared: Shared;
   /** The last of what it has to send was taken: the call is answered. */
   answered(failed: boolean): void;
+  /** The reader of its stream goes, because of an error if an item made it. */
+  left(error?: CallError): void;
 }
 
 /** What the streams of a peer have in common. */
@@ -36,6 +38,8 @@ export interface Shared {
   line: Line;
   /** Of the last ping, in milliseconds; 0 before the first. */
   roundTrip: number;
+  /** Bytes of long values that are arriving or not consumed yet. */
+  assembling: number;
   /** What the windows of all streams have grown by. */
   grown: number;
   /** Somebody waits for the other side: idle streams are to be looked for. */
@@ -49,6 +53,10 @@ interface Piece {
   at: number;
   begun: boolean;
 }
+
+/** Text in UTF-8 at once, if it may be bulk. */
+export const packed = (data: string | Uint8Array): string | Uint8Array =>
+  data.length * 3 < BULK_FROM ? data : bytesOf(data);
 
 const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === "string" ? encodeText(data) : data);
 
@@ -217,8 +225,6 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   left: number = FIRST_WINDOW;
   readonly #x: Ends;
   readonly #read: (form: number, r: Reader) => unknown;
-  readonly #dropped: (longBytes: number) => void;
-  readonly #leave: (error?: CallError) => void;
   #queue: Item[] = [];
   #wants: Want<unknown>[] = [];
   #window = FIRST_WINDOW;
@@ -227,20 +233,9 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   #gave = performance.now(); // which was given then
   #error: CallError | undefined;
 
-  /**
-   * Items are read with the first function; the second is told of the bytes of long ones that are no
-   * longer kept; the third is called when the reader goes, because of an error if an item made it.
-   */
-  constructor(
-    x: Ends,
-    read: (form: number, r: Reader) => unknown,
-    dropped: (longBytes: number) => void,
-    leave: (error?: CallError) => void,
-  ) {
+  constructor(x: Ends, read: (form: number, r: Reader) => unknown) {
     this.#x = x;
     this.#read = read;
-    this.#dropped = dropped;
-    this.#leave = leave;
   }
 
   /** Checks that an item may begin: it is taken whole if there is any credit left. */
@@ -251,13 +246,11 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
 
   /** Takes a whole item in. */
   put(form: number, bytes: Uint8Array, long: boolean): void {
+    const item = { form, bytes, long };
     this.left -= bytes.length + ITEM_COST;
     this.items++;
-    if (this.over) {
-      if (long) this.#dropped(bytes.length);
-      return;
-    }
-    this.#queue.push({ form, bytes, long });
+    if (this.over) return this.#dropped(item);
+    this.#queue.push(item);
     this.waiting += bytes.length;
     this.#deliver();
   }
@@ -265,9 +258,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   /** Takes the sender's end in. */
   end(items: number): void {
     if (this.ended) throw new Error("a stream ends twice");
-    if (items !== this.items) {
-      throw new Error(`a stream of ${items} items ends, ${this.items} came`);
-    }
+    if (items !== this.items) throw new Error(`a stream of ${items} items ends, ${this.items} came`);
     this.ended = true;
     if (!this.#x.own) this.over = true; // a caller's reader also waits for the call's result
     this.#deliver();
@@ -292,10 +283,15 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   /** Drops what lies here. */
   discard(): void {
     this.over = true;
-    for (const item of this.#queue) if (item.long) this.#dropped(item.bytes.length);
+    for (const item of this.#queue) this.#dropped(item);
     this.#queue = [];
     this.waiting = 0;
     this.#deliver();
+  }
+
+  /** An item is no longer kept. */
+  #dropped({ bytes, long }: Item): void {
+    if (long) this.#x.shared.assembling -= bytes.length;
   }
 
   next(): Promise<IteratorResult<unknown, undefined>> {
@@ -307,7 +303,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
 
   /** Ends the stream: nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
   cancel(): void {
-    this.#leave();
+    this.#x.left();
     this.#error = undefined;
     this.discard();
   }
@@ -340,7 +336,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   #hand(item: Item, want: Want<unknown>): void {
     const n = item.bytes.length;
     this.waiting -= n;
-    if (item.long) this.#dropped(n);
+    this.#dropped(item);
     this.#credit(n + ITEM_COST);
     try {
       want.resolve({ done: false, value: this.#read(item.form, new Reader(item.bytes)) });
@@ -348,7 +344,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
       const code = this.#x.own ? "data_loss" : "invalid_argument";
       const error = failure(code, "yes", "a wrong item", cause);
       this.discard();
-      this.#leave(error);
+      this.#x.left(error);
       this.#error = undefined;
       want.reject(error);
     }
