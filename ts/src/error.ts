@@ -80,15 +80,15 @@ export const tooMany = (what: string, most: number): string => `${most} ${what} 
 export const restate = (e: CallError, executed: Executed): CallError =>
   new CallError(e.code, e.message, e.data, executed, e.cause);
 
-const MAX_TEXT = 4096;
+const MAX_TEXT = 1365; // characters, so at most 4,096 bytes
 
 /** Writes the payload of an error or bye. What is too long is cut or left out: an error must always get through. */
 export const writeError = (e: CallError): string => {
   const { code, executed, data } = e;
-  const message = e.message.slice(0, MAX_TEXT);
+  const message = e.message.slice(0, MAX_TEXT).toWellFormed(); // a lone surrogate would make it unreadable
   try {
     const text = writeJSON({ code, message, data, executed });
-    if (text.length <= 3 * MAX_TEXT) return text;
+    if (text.length <= 6 * MAX_TEXT) return text;
   } catch {
     // only the data can be at fault
   }

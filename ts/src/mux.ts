@@ -22,7 +22,8 @@ export interface HandleOptions {
   readonly pure?: boolean;
   /**
    * It may be called again with the same key: the first result is given again, for a day and as far as
-   * the Mux keeps it in memory (the last 10,000 and 16 MiB). Unset: calls with a key are refused.
+   * the Mux keeps it in memory (the last 10,000 and 16 MiB). The handler finds the key in the metadata, as
+   * "rpc.key". Unset: calls with a key are refused.
    */
   readonly keyed?: boolean;
 }

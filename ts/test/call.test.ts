@@ -124,6 +124,20 @@ test("what a handler throws", async () => {
   });
 });
 
+test("an error always gets through, however long and odd", async () => {
+  const mux = new Mux();
+  mux.handle("odd", () => {
+    throw new CallError("aborted", `${"x".repeat(1364)}\u{1f600}${"y".repeat(1e6)}`, { big: "z".repeat(1e5) });
+  });
+  mux.handle("lone", () => {
+    throw new CallError("aborted", "\ud800", 1n);
+  });
+  const p = pair({}, {}, mux);
+  const [code, , message] = await failed(p.a.send("odd"));
+  expect([code, message.length]).toEqual(["aborted", 1365]);
+  expect((await failed(p.a.send("lone"))).slice(0, 2)).toEqual(["aborted", "yes"]);
+});
+
 test("arguments that cannot be sent, and calls that cannot be made", async () => {
   const p = pair();
   expect((await failed(p.a.send("hi", 1n)))[0]).toBe("invalid_argument");
