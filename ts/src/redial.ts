@@ -7,12 +7,13 @@ const firstWait = 100; // ms
 export const backOff = (failed: number, longest: number): number =>
   failed && Math.random() * Math.min(firstWait * 2 ** (failed - 1), longest);
 
-/** Runs a try. Its signal is aborted after so many ms, with `life`, and at the latest when it is over. */
+/** Runs a try. Its signal is aborted after so many ms (at most 24 days), with `life`, and at the latest when it is over. */
 export async function within<T>(ms: number, life: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   life.throwIfAborted();
   const own = new AbortController();
   const { signal } = own;
-  const timer = setTimeout(() => own.abort(new Error(`no answer within ${ms / 1000} s`)), ms);
+  const late = (): void => own.abort(new Error(`no answer within ${ms / 1000} s`));
+  const timer = setTimeout(late, Math.min(ms, 2 ** 31 - 1)); // more would be none
   life.addEventListener("abort", () => own.abort(life.reason), { signal });
   try {
     return await run(signal);

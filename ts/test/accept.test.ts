@@ -34,7 +34,7 @@ test.each([false, true])("serves a client of ours, noResume: %s", async (noResum
   const { url, peers } = await serve();
   const services = new Mux();
   services.handle("name", () => "Ann");
-  const peer = await connect(url, services, { noResume, agent: "ann" });
+  const peer = await connect(url, services, { noResume, agent: "ann", connectTimeout: Infinity });
   expect(await Greet.call(peer, "Hello")).toBe("Hello, Ann!");
   let sum = 0;
   for await (const n of Count.call(peer, 100)) sum += n;
@@ -96,4 +96,5 @@ test("connecting ends when it has taken too long, or is no longer wanted", async
   await once(silent, "connection");
   stop.abort(new Error("enough"));
   await connecting;
+  await expect(connect(url, undefined, { signal: stop.signal })).rejects.toThrow("enough");
 });
