@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { bytes, integer, object, string } from "../src/check.ts";
-import { CallError, Mux, method } from "../src/index.ts";
+import { CallError, Mux, method, source } from "../src/index.ts";
 import { collect, failed, gate, idle, pair } from "./pair.ts";
 import { settle } from "./raw.ts";
 import { Add, Count, Echo, Hang, Hi, Sum, services, Twice } from "./services.ts";
+
+const Big = source<number, Uint8Array>("big", { args: integer(), out: bytes() });
 
 test("calls of every kind, both ways, at once", async () => {
   const p = pair();
@@ -228,6 +230,43 @@ test("cancel reaches the handler, also through two peers", async () => {
   await settle();
   expect(idle(p)).toBe(true);
   expect(p.errors).toEqual([]);
+});
+
+test("a signal that outlives its calls keeps nothing of them", async () => {
+  const p = pair();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  Object.assign(signal, {
+    addEventListener: (...args: Parameters<typeof addEventListener>) => {
+      listeners++;
+      addEventListener.apply(signal, args);
+    },
+    removeEventListener: (...args: Parameters<typeof removeEventListener>) => {
+      listeners--;
+      removeEventListener.apply(signal, args);
+    },
+  });
+  const calls = [
+    Hi.call(p.a, "x", { signal }),
+    failed(p.a.send("none")),
+    failed(Hang.call(p.a, undefined, { signal })),
+  ];
+  await settle();
+  expect(listeners).toBe(1);
+  p.a.close();
+  await Promise.all(calls);
+  expect(listeners).toBe(0);
+});
+
+test("long values one after the other never fill what is meant for all at once", async () => {
+  const mux = services();
+  Big.handle(mux, (n) => [new Uint8Array(n)]);
+  const p = pair({ maxAssembly: 1_000_000 }, { maxAssembly: 1_000_000 }, mux);
+  for (let i = 0; i < 10; i++) {
+    expect((await Echo.call(p.a, new Uint8Array(600_000))).length).toBe(600_000);
+    expect((await collect(Big.call(p.a, 600_000))).map((b) => b.length)).toEqual([600_000]);
+  }
 });
 
 test("a call that is cancelled before its handler began is never begun", async () => {

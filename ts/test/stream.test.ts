@@ -273,6 +273,37 @@ test("bulk is held back by the window until it is acknowledged", async () => {
   raw.peer.close();
 });
 
+test("a full connection holds bulk back, not calls", async () => {
+  const mux = services();
+  Read.handle(mux, () => new Blob([new Uint8Array(2_000_000)]).stream());
+  const raw = new Raw(mux);
+  Object.defineProperty(raw.near, "buffered", { value: 129 * 1024 });
+  raw.send(hello({ window: 2 ** 30 }), request(1, 2, "read", "[0]"), request(2, 0, "hi", '["x"]'));
+  await settle(50);
+  expect([raw.kind(6).length, raw.kind(3).length]).toEqual([0, 1]);
+  raw.peer.close();
+});
+
+test("who feeds a call hears of its end, also while it waits for something", async () => {
+  const p = pair();
+  const told = gate();
+  const source: AsyncIterable<number> = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => new Promise(() => {}),
+      return: async () => {
+        told.open();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+  const control = new AbortController();
+  const call = failed(Sum.call(p.a, undefined, source, { signal: control.signal }));
+  await settle();
+  control.abort();
+  await told.promise;
+  expect((await call)[0]).toBe("cancelled");
+});
+
 test("readable ends the stream with itself", async () => {
   const p = pair();
   const reader = readable(Count.call(p.a, 1e9)).getReader();
