@@ -37,13 +37,22 @@ const withPath = (path: string, name: string | number): string =>
 export interface StringOptions {
   /** A regular expression that must match somewhere in it. */
   readonly pattern?: string;
-  /** date-time (RFC 3339) is checked, other formats are for people. */
+  /** date-time (RFC 3339) is checked, and int8 to int64, uint8 to uint64 of a number in a string; others are for people. */
   readonly format?: string;
   readonly min?: number;
   readonly max?: number;
 }
 
 const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+
+/** Whether a text is a whole number, as JSON writes it, within what an integer type holds. */
+const holds = (format: string, value: string): boolean => {
+  const [, unsigned, bits] = /^(u?)int(8|16|32|64)$/.exec(format) ?? [];
+  if (!bits) return true;
+  if (!/^(0|-?[1-9]\d*)$/.test(value) || value.length > 20) return false;
+  const n = BigInt(value);
+  return n === (unsigned ? BigInt.asUintN : BigInt.asIntN)(Number(bits), n);
+};
 
 export const string = (options: StringOptions = {}): Checker<string> => {
   const { pattern, format, min = 0, max = Infinity } = options;
@@ -55,6 +64,7 @@ export const string = (options: StringOptions = {}): Checker<string> => {
       if (length < min || length > max) fail(path, `a string of ${min} to ${max} characters`);
     }
     if (like && !like.test(value)) fail(path, `a string like ${pattern}`);
+    if (format !== undefined && !holds(format, value)) fail(path, `an ${format} in a string`);
     if (format === "date-time" && !(dateTime.test(value) && Number.isFinite(Date.parse(value))))
       fail(path, "a time like 2006-01-02T15:04:05Z");
     return value;

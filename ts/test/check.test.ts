@@ -244,6 +244,25 @@ test("an object's result has no members but those declared, whatever their names
   expect(() => object({ ["__proto__"]: string() })).toThrow(/cannot be named/);
 });
 
+test("numbers in strings", () => {
+  const good: [string, string[]][] = [
+    ["int64", ["0", "-9223372036854775808", "9223372036854775807"]],
+    ["uint64", ["0", "18446744073709551615"]],
+    ["int8", ["-128", "127"]],
+    ["uri", ["anything"]],
+  ];
+  for (const [format, list] of good) for (const v of list) expect(string({ format })(v, "n")).toBe(v);
+  const bad: [string, string[]][] = [
+    ["int64", ["", "9223372036854775808", "-9223372036854775809", "1.0", "1e3", "01", "-0", "+1", " 1", "x", "0x1"]],
+    ["uint64", ["-1", "18446744073709551616", "9".repeat(100)]],
+    ["int8", ["128", "-129"]],
+    ["uint16", ["65536"]],
+  ];
+  for (const [format, list] of bad) {
+    for (const v of list) expect(() => string({ format })(v, "n"), `${format} ${v}`).toThrow(/^n: it should be an /);
+  }
+});
+
 test("bytes and base64", () => {
   const check = bytes(1, 3);
   expect(check(new Uint8Array(2), "b")).toEqual(new Uint8Array(2));

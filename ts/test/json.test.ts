@@ -6,8 +6,7 @@ test("what JSON.parse takes is taken, names twice and lone surrogates aside", ()
   fc.assert(
     fc.property(fc.jsonValue({ stringUnit: "binary" }), fc.constantFrom(undefined, 1, "\t"), (value, space) => {
       const text = JSON.stringify(value, null, space);
-      const want = JSON.parse(text, (name, v) => (name === "__proto__" ? undefined : v));
-      expect(parseJSON(text)).toEqual(want);
+      expect(parseJSON(text)).toEqual(JSON.parse(text));
     }),
     { numRuns: 2000 },
   );
@@ -40,13 +39,6 @@ test("lone surrogates", () => {
   for (const good of ['"\\ud83d\\ude00"', '"\\\\ud800"', '"\\uD83D\\uDE00"', '"\\u00fc"']) {
     expect(parseJSON(good)).toBe(JSON.parse(good));
   }
-});
-
-test("a member named __proto__ is dropped, at any level", () => {
-  const got = parseJSON('{"a":[{"__proto__":{"admin":true},"b":1}],"__proto__":5}') as { a: object[] };
-  expect(Object.keys(got)).toEqual(["a"]);
-  expect(Object.entries(got.a[0] ?? {})).toEqual([["b", 1]]);
-  expect(Object.getPrototypeOf(got)).toBe(Object.prototype);
 });
 
 test("levels and numbers", () => {
