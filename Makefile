@@ -1,6 +1,6 @@
-# All that CI does is `make test`. Needs Go, a C compiler (for the race detector and the models) and
-# spin, which it installs where it may: other tools are built from tools/go.mod into bin/ at their
-# first use. One test runs a client on Node.js, if there is one.
+# All that CI does is `make test`. Needs Go, a C compiler (for the race detector and the models), spin and
+# chromium, which it installs where it may, and Node.js with npm for the TypeScript package. Other tools are
+# built from tools/go.mod into bin/ at their first use, or come from npm.
 
 # Each module of the repository is built on its own, whatever go.work lies above it.
 export GOWORK := off
@@ -47,7 +47,7 @@ picture: ## Draw the picture at the top of the README from a run of the demo
 
 .PHONY: test
 test: MUTANTS := -short
-test: tidy unit model mutants lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, models, mutants, lint, vulnerabilities
+test: tidy unit ts model mutants lint vuln ## Everything that CI does: go.mod, unit tests with the race detector, TypeScript, models, mutants, lint, vulnerabilities
 
 # The other modules go without the race detector, or all that they stand on would be compiled again for it.
 .PHONY: unit
@@ -55,6 +55,10 @@ unit: node ## The unit tests alone, with the race detector (PKG=./rpc/... for so
 	@$(if $(RACE),,echo "race detector: skipped, it needs cgo and a C compiler (go env CGO_ENABLED is 0)")
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $(PKG)
 	$(if $(filter ./...,$(PKG)),@set -e; for m in $(filter-out .,$(MODULES)); do echo "unit $$m"; (cd $$m && $(GO) test -timeout 15m ./...); done)
+
+.PHONY: ts
+ts: ## Build, lint and test the TypeScript package, in Node.js and Chromium
+	@bash tools/ts.sh
 
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
@@ -124,7 +128,7 @@ cover: ## Measure what the tests cover: cover.out, cover.html
 
 .PHONY: clean
 clean: ## Remove what was built and measured
-	rm -rf bin cover.out cover.html
+	rm -rf bin cover.out cover.html ts/dist ts/node_modules
 
 $(TOOLS): tools/go.mod tools/go.sum
 	@mkdir -p bin && rm -f bin/.tools-*

@@ -2,6 +2,9 @@ module github.com/chumsync/chum
 
 go 1.26.5
 
+// What npm brings is none of ours, some of it in Go.
+ignore node_modules
+
 require (
 	github.com/PlakarKorp/go-cdc-chunkers v1.1.0
 	github.com/adrg/xdg v0.5.3

@@ -51,6 +51,7 @@ var rules = []rule{
 
 	{pkg: "cmd/...", may: []string{"..."}, why: "commands put everything together"},
 	{pkg: "examples/...", may: []string{"..."}, why: "examples show everything together"},
+	{pkg: "ts/test/server", may: []string{"wsrpc", "ws", "rpc"}, why: "the tests of the TypeScript package call a real server"},
 }
 
 // A library says where a module that is not ours may be imported; one may be listed twice. A

@@ -1,0 +1,165 @@
+/** How values travel, spec/README.md section 4: parameters, results and items, and the bytes they are on the wire. */
+import type { Checker } from "./check.ts";
+import { decodeText, parseJSON, writeJSON } from "./json.ts";
+import { BYTES_FORM, encodeText, JSON_FORM, PAIR_FORM, type Reader, Writer } from "./wire.ts";
+
+/** A value that was written. */
+export interface Written {
+  form: number;
+  data: string | Uint8Array;
+}
+
+/** How the parameters of a method travel. In a description (rpc.methods) the same members say so. */
+export interface Params {
+  /**
+   * none: nothing; bytes: the argument is bytes and goes raw; pair: its last part goes raw, the rest
+   * as JSON; any: the arguments are a list of whatever came. Missing: json.
+   */
+  readonly form?: "none" | "json" | "bytes" | "pair" | "any";
+  /** name: the argument is an object and goes by name only; list: it is a list. Missing: one value. */
+  readonly by?: "name" | "list";
+  /** The argument is an object; it goes by name, and is taken by position, too: in this order. */
+  readonly positions?: readonly string[];
+  /** How many of them are needed. Missing: all. */
+  readonly required?: number;
+  /** The name of the member that goes raw. Missing: the last of the positions. */
+  readonly raw?: string;
+}
+
+type Dict = Record<string, unknown>;
+
+const isDict = (value: unknown): value is Dict => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const json = (value: unknown): Written => ({ form: JSON_FORM, data: writeJSON(value) });
+
+const pair = (head: unknown, body: Uint8Array): Written => {
+  const text = encodeText(writeJSON(head));
+  const w = new Writer();
+  w.u(text.length);
+  w.put(text);
+  w.put(body);
+  return { form: PAIR_FORM, data: w.copy(0, w.at) };
+};
+
+/**
+ * Writes a result, an item or a whole argument. If raw names a member, its bytes travel beside the
+ * JSON; in plain, which the other side may ask for, all is JSON.
+ */
+export const writeValue = (value: unknown, plain: boolean, raw?: string): Written => {
+  if (plain) return json(value);
+  if (value instanceof Uint8Array) return { form: BYTES_FORM, data: value };
+  if (raw !== undefined && isDict(value)) {
+    const body = value[raw];
+    if (body instanceof Uint8Array) return pair({ ...value, [raw]: "" }, body);
+  }
+  return json(value);
+};
+
+/** Writes arguments by position; bytes that come last travel raw. */
+export const writeList = (list: readonly unknown[], plain: boolean): Written => {
+  const last = list.at(-1);
+  if (plain || !(last instanceof Uint8Array)) return list.length ? json(list) : { form: JSON_FORM, data: "" };
+  return list.length > 1 ? pair(list.slice(0, -1), last) : { form: BYTES_FORM, data: last };
+};
+
+/** The name of the member that goes raw, if there is one. */
+const rawOf = (p: Params): string | undefined => (p.form === "pair" ? (p.raw ?? p.positions?.at(-1)) : undefined);
+
+/** Writes the argument of a method. */
+export const writeParams = (argument: unknown, p: Params, plain: boolean): Written => {
+  if (p.form === "none" || argument === undefined) return { form: JSON_FORM, data: "" };
+  if (p.by === "name" || p.positions) return writeValue(argument, plain, rawOf(p));
+  if (p.by === "list" || p.form === "any") return writeList(argument as unknown[], plain);
+  return p.form === "bytes" ? writeList([argument], plain) : json([argument]);
+};
+
+/** A value that came, taken apart: the JSON, and the raw bytes if there are some. */
+interface Parts {
+  head?: unknown;
+  body?: Uint8Array;
+}
+
+const split = (form: number, r: Reader): Parts => {
+  if (form === BYTES_FORM) return { body: r.rest().slice() };
+  let end = r.end;
+  if (form === PAIR_FORM) {
+    const n = r.u();
+    end = r.at + n;
+    if (end > r.end) throw new Error("a pair whose JSON is cut short");
+  }
+  const text = decodeText(r.bytes, r.at, end);
+  const head = text || form === PAIR_FORM ? parseJSON(text) : undefined;
+  return form === PAIR_FORM ? { head, body: r.bytes.slice(end, r.end) } : { head };
+};
+
+/**
+ * Reads a result or an item. Without a checker it is whatever came: JSON, bytes, or of a pair both
+ * in a list. It throws an Error that says what is wrong.
+ */
+export const readValue = (form: number, r: Reader, check?: Checker<unknown>, raw?: string): unknown => {
+  const { head, body } = split(form, r);
+  let value = head;
+  if (form === BYTES_FORM) value = body;
+  else if (form === PAIR_FORM) {
+    if (raw === undefined) {
+      if (check) throw new Error("unexpected raw bytes");
+      value = [head, body];
+    } else if (isDict(head)) head[raw] = body;
+    else throw new Error("unexpected raw bytes");
+  } else if (head === undefined && check?.zero !== undefined) return check.zero;
+  return check ? check(value, "value") : value;
+};
+
+/** Reads the argument of a method. It throws an Error that says what is wrong. */
+export const readParams = (form: number, r: Reader, p: Params, check?: Checker<unknown>): unknown => {
+  const { head, body } = split(form, r);
+  const argument = arrange(head, body, p, check);
+  return check ? check(argument, "argument") : argument;
+};
+
+const arrange = (head: unknown, body: Uint8Array | undefined, p: Params, check?: Checker<unknown>): unknown => {
+  const list = head === undefined ? [] : head;
+  const none = body === undefined;
+  if (p.by === "list" || p.form === "any") {
+    if (!Array.isArray(list)) throw new Error("a list is needed");
+    return none ? list : [...list, body];
+  }
+  if (p.form === "bytes" && body && head === undefined) return body;
+  if (!none && p.form !== "pair") throw new Error("unexpected raw bytes");
+  if (p.form === "none") {
+    if (isDict(list) || (Array.isArray(list) && !list.length)) return undefined;
+    throw new Error("too many arguments");
+  }
+  if (p.by === "name" || p.positions) {
+    const argument = isDict(list) ? byName(list, check) : byPosition(list, none, p, check);
+    if (body) argument[rawOf(p) as string] = body;
+    return argument;
+  }
+  if (!Array.isArray(list) || list.length > 1 || (check && !list.length)) {
+    throw new Error("a list of one argument is needed");
+  }
+  return list[0];
+};
+
+/** A parameter by name that is missing, or null where that is no value, is zero. */
+const byName = (argument: Dict, check?: Checker<unknown>): Dict => {
+  for (const [name, member] of check?.members ?? []) {
+    const { zero } = member;
+    if (!member.optional && zero != null && argument[name] == null) argument[name] = zero;
+  }
+  return argument;
+};
+
+const byPosition = (list: unknown, whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
+  if (!Array.isArray(list)) throw new Error("an object or a list is needed");
+  const positions = p.positions ?? [];
+  const raw = rawOf(p);
+  const lone = positions.length === 1 && isDict(check?.members?.get(positions[0] as string)?.zero);
+  if (list.length === 1 && whole && isDict(list[0]) && !lone) return byName(list[0], check);
+  const names = whole ? positions : positions.filter((name) => name !== raw);
+  if (list.length > names.length) throw new Error("too many arguments");
+  if (list.length < Math.min(names.length, p.required ?? names.length)) {
+    throw new Error(`${names[list.length]} is missing`);
+  }
+  return Object.fromEntries(list.map((value, i) => [names[i], value]));
+};
