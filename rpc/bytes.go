@@ -181,12 +181,12 @@ func sendText(x *exchange, b []byte) (n int, err error) {
 }
 
 func sendFrom(x *exchange, r io.Reader) (n int64, err error) {
-	buf := itemBuffers.Get().(*[]byte)
-	defer itemBuffers.Put(buf)
+	buf := messageBuffers.Get().([]byte)
+	defer reuse(buf)
 	for {
-		k, err := r.Read(*buf)
+		k, err := r.Read(buf[:maxPortion])
 		if k > 0 {
-			sent, err := sendBytes(x, (*buf)[:k])
+			sent, err := sendBytes(x, buf[:k])
 			n += int64(sent)
 			if err != nil {
 				return n, err

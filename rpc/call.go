@@ -208,6 +208,9 @@ func (c *call) enqueue(now time.Duration) {
 		c.flow().setValue(f, args)
 		args = nil
 	}
+	if c.mode == 0 {
+		p.line.window.called = now
+	}
 	p.line.head(f, len(head)+len(args))
 	p.line.out = append(append(p.line.out, head...), args...)
 	c.batch = p.line.batch

@@ -29,5 +29,5 @@
 // Handlers run on workers that are used again (serve.go). Whoever has something to say puts
 // its frame in the queue; whoever finds the line idle writes (line.go), so that under load one
 // write carries many frames. Streams and long values, called bulk, wait behind the calls and
-// take turns (stream.go). spec/README.md specifies what travels.
+// take turns (outflow.go). spec/README.md specifies what travels.
 package rpc

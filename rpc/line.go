@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type line struct {
 	batch uint64    // how many times out was taken
 
 	ready    []*outflow    // flows with something to send, served in turns
+	held     []*outflow    // flows that wait for more, see outflow.keep
 	window   window        // how much of it may be on its way
 	received uint64        // bulk bytes that came from it
 	ackDue   bool          // it asked how many:
@@ -88,7 +90,7 @@ func (l *line) head(f wire.Frame, n int) {
 
 // drop lets go of all that is queued: the connection ends.
 func (l *line) drop() {
-	l.out, l.cuts, l.ready, l.spare, l.owed = nil, nil, nil, nil, 0
+	l.out, l.cuts, l.ready, l.held, l.spare, l.owed = nil, nil, nil, nil, nil, 0
 }
 
 // lastWord queues the bye.
@@ -112,9 +114,30 @@ func (l *line) pending() bool {
 
 // enqueue gives a flow its turns.
 func (l *line) enqueue(o *outflow) {
+	if o.held {
+		o.held = false
+		l.held = slices.DeleteFunc(l.held, func(h *outflow) bool { return h == o })
+	}
 	if !o.queued {
 		o.queued = true
 		l.ready = append(l.ready, o)
+	}
+}
+
+// hold has a flow wait until what it last sent has arrived.
+func (l *line) hold(o *outflow) {
+	if !o.held {
+		o.held = true
+		l.held = append(l.held, o)
+	}
+}
+
+// release gives flows their turns whose last bytes have arrived.
+func (l *line) release() {
+	for i := len(l.held) - 1; i >= 0; i-- {
+		if o := l.held[i]; o.taken <= l.window.acked {
+			l.enqueue(o)
+		}
 	}
 }
 
@@ -165,6 +188,7 @@ func (l *line) takeBulk(p *Peer, msg []byte) []byte {
 	if len(l.ready) > 0 {
 		w.busy(now)
 	}
+	asks := false
 	portion := w.portion()
 	turn := min(portion, wire.MaxFrame)
 	for full := len(msg) + portion - turn/2; len(l.ready) > 0 && len(msg) < full && w.room() > 0; {
@@ -172,14 +196,17 @@ func (l *line) takeBulk(p *Peer, msg []byte) []byte {
 		var n int
 		msg, n = o.take(msg, turn)
 		w.sent += uint64(n)
+		o.taken = w.sent
 		l.ready[0] = nil
 		l.ready = l.ready[1:]
 		o.queued = false
-		if o.pending() {
+		asks = asks || o.asks
+		if (len(msg) < full || !o.keep()) && o.pending() {
 			l.enqueue(o)
 		}
+		o.asks = false
 	}
-	if w.due() {
+	if w.due() || asks && w.near() && w.sent > w.marked {
 		w.mark(now)
 		l.marks++
 		p.health.marking()
@@ -208,6 +235,7 @@ func (p *Peer) acknowledged(payload []byte) error {
 	if n > w.acked {
 		now := p.health.now()
 		p.health.acknowledged(w.ack(n, time.Duration(came)*time.Microsecond, now))
+		p.line.release()
 		if len(p.line.ready) == 0 && w.room() > 0 {
 			w.empty(now)
 		}

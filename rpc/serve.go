@@ -227,6 +227,9 @@ func (s *serving) result(form wire.Form, b []byte) (free bool) {
 		s.out.queue(f)
 		s.out.last = true
 	default:
+		if s.mode == 0 {
+			p.line.window.called = p.heard
+		}
 		p.line.head(f, len(b))
 		p.line.out = append(p.line.out, b...)
 		p.line.owed += wire.MaxHead + len(b)

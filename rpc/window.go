@@ -30,11 +30,15 @@ const (
 	// farTrip is the round trip from which the other side counts as far away. Nearer by, most of
 	// the time goes into waiting for a processor; where many want one, that may take any time, and
 	// a window that followed it down would make it worse. So there it does not go below what the
-	// path brought within nearTime at its best, up to nearWindow, for as long as keepBest.
-	farTrip    = time.Millisecond
-	nearTime   = time.Millisecond
-	nearWindow = 512 << 10
-	keepBest   = time.Minute
+	// path brought within nearTime at its best, up to nearWindow, for as long as keepBest; nor
+	// above that while there are calls beside the bulk, and until calmTime after the last, and else
+	// not above aloneWindow, which is what bulk alone can make use of.
+	farTrip     = time.Millisecond
+	nearTime    = time.Millisecond
+	nearWindow  = 512 << 10
+	aloneWindow = 1 << 20
+	calmTime    = 100 * time.Millisecond
+	keepBest    = time.Minute
 	// minRound is the shortest time over which a rate is measured: shorter bursts say nothing.
 	minRound = time.Millisecond
 	// keptRates is for how many rounds a rate counts.
@@ -66,6 +70,8 @@ type window struct {
 	bestAt   time.Duration // seen then
 	shortest time.Duration // the shortest round trip within keepBest
 	shortAt  time.Duration // seen then
+
+	called time.Duration // when a call was last beside the bulk
 
 	there time.Duration // the shortest way there of late, on two clocks: only differences count
 	least time.Duration // the shortest round trip of late
@@ -209,7 +215,7 @@ func (w *window) endRound(came, now time.Duration) {
 	if w.rate >= w.best || now-w.bestAt > keepBest {
 		w.best, w.bestAt = w.rate, now
 	}
-	w.resize()
+	w.resize(now)
 }
 
 // learn takes in the rate of a round in which there was always something to send.
@@ -234,7 +240,7 @@ func (w *window) learn(rate float64) {
 }
 
 // resize sets the window.
-func (w *window) resize() {
+func (w *window) resize(now time.Duration) {
 	if w.rate == 0 {
 		return
 	}
@@ -248,13 +254,19 @@ func (w *window) resize() {
 	default:
 		trip *= cruiseGain
 	}
-	least := minWindow
+	least, most := minWindow, maxConnWindow
 	if !w.far() {
 		least = max(least, min(int(w.best*nearTime.Seconds()), nearWindow))
+		if most = aloneWindow; w.called > 0 && now-w.called < calmTime {
+			most = nearWindow
+		}
 	}
-	w.size = min(max(int(w.rate*(trip+jitter.Seconds()))+slack, least), maxConnWindow)
+	w.size = min(max(int(w.rate*(trip+jitter.Seconds()))+slack, least), most)
 }
 
 // far tells that what takes time is the way to the other side. Then bulk should wait here rather
 // than in the operating system.
 func (w *window) far() bool { return w.shortest >= farTrip }
+
+// near tells that the other side is known to be close by.
+func (w *window) near() bool { return w.shortest > 0 && !w.far() }

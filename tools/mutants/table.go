@@ -38,19 +38,29 @@ var mutants = []mutant{
 		new: "",
 	},
 	{
-		name: "credit on receipt", file: "rpc/stream.go", test: "TestReaderStops|TestManyReadersStop",
+		name: "credit on receipt", file: "rpc/inflow.go", test: "TestReaderStops|TestManyReadersStop",
 		old: "	in.left -= int64(it.cost())\n	in.items++\n",
 		new: "	in.left -= int64(it.cost())\n	in.items++\n	in.credit(it.cost())\n",
 	},
 	{
-		name: "credit not enforced", file: "rpc/stream.go", test: "TestAbuse",
+		name: "credit not enforced", file: "rpc/inflow.go", test: "TestAbuse",
 		old: "	case in.left <= 0:\n",
 		new: "	case false:\n",
 	},
 	{
-		name: "end not counted", file: "rpc/stream.go", test: "TestAbuse",
+		name: "end not counted", file: "rpc/inflow.go", test: "TestAbuse",
 		old: "	if items != in.items {",
 		new: "	if false {",
+	},
+	{
+		name: "nothing is put together", file: "rpc/outflow.go", test: "TestWritesArePutTogether",
+		old: "	l.hold(o)\n	o.signal()\n	return true\n",
+		new: "	l.hold(o)\n	l.enqueue(o)\n	o.signal()\n	return true\n",
+	},
+	{
+		name: "what is kept is overtaken", file: "rpc/outflow.go", test: "TestPiecesArriveInOrder",
+		old: "	o.cutKept()\n	o.frame(f)\n",
+		new: "	o.frame(f)\n",
 	},
 	{
 		name: "ack believed", file: "rpc/line.go", test: "TestAbuse",
