@@ -25,7 +25,7 @@ type exchange struct {
 // flow gives the outgoing flow, made when first needed.
 func (x *exchange) flow() *outflow {
 	if x.out == nil {
-		x.out = &outflow{x: x, credit: int64(x.p.remote.Limits.Window), wake: make(chan struct{}, 1)}
+		x.out = &outflow{x: x, open: -1, credit: int64(x.p.remote.Limits.Window), wake: make(chan struct{}, 1)}
 		if x.ended {
 			x.out.finish(x.why)
 		} else {

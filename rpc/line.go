@@ -114,10 +114,7 @@ func (l *line) pending() bool {
 
 // enqueue gives a flow its turns.
 func (l *line) enqueue(o *outflow) {
-	if o.held {
-		o.held = false
-		l.held = slices.DeleteFunc(l.held, func(h *outflow) bool { return h == o })
-	}
+	l.letGo(o)
 	if !o.queued {
 		o.queued = true
 		l.ready = append(l.ready, o)
@@ -129,6 +126,14 @@ func (l *line) hold(o *outflow) {
 	if !o.held {
 		o.held = true
 		l.held = append(l.held, o)
+	}
+}
+
+// letGo ends that.
+func (l *line) letGo(o *outflow) {
+	if o.held {
+		o.held = false
+		l.held = slices.DeleteFunc(l.held, func(h *outflow) bool { return h == o })
 	}
 }
 
@@ -194,19 +199,18 @@ func (l *line) takeBulk(p *Peer, msg []byte) []byte {
 	for full := len(msg) + portion - turn/2; len(l.ready) > 0 && len(msg) < full && w.room() > 0; {
 		o := l.ready[0]
 		var n int
-		msg, n = o.take(msg, turn)
+		msg, n = o.take(msg, turn, len(l.ready) == 1)
 		w.sent += uint64(n)
 		o.taken = w.sent
 		l.ready[0] = nil
 		l.ready = l.ready[1:]
 		o.queued = false
-		asks = asks || o.asks
-		if (len(msg) < full || !o.keep()) && o.pending() {
+		asks = asks || o.fed && w.near()
+		if (len(msg) < full || !o.keep(asks)) && o.pending() {
 			l.enqueue(o)
 		}
-		o.asks = false
 	}
-	if w.due() || asks && w.near() && w.sent > w.marked {
+	if w.due() || asks && w.sent > w.marked {
 		w.mark(now)
 		l.marks++
 		p.health.marking()

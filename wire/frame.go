@@ -120,6 +120,24 @@ func Append(b []byte, f Frame) []byte {
 	return append(AppendHead(b, f, len(f.Payload)), f.Payload...)
 }
 
+// Extend adds bytes to the payload of the last frame in b, which begins at the index at. Callers
+// keep the payload within [MaxFrame].
+func Extend(b []byte, at int, more []byte) []byte {
+	f, _, err := Next(b[at:])
+	if err != nil {
+		panic("wire: Extend: " + err.Error())
+	}
+	old := len(b) - at - len(f.Payload)
+	var room [MaxHead]byte
+	head := AppendHead(room[:0], f, len(f.Payload)+len(more))
+	if grown := len(head) - old; grown > 0 { // its length has more digits now
+		b = append(b, room[:grown]...)
+		copy(b[at+len(head):], b[at+old:len(b)-grown])
+	}
+	copy(b[at:], head)
+	return append(b, more...)
+}
+
 // ErrFrame is what every error of [Next] matches: the bytes are not what the format allows.
 var ErrFrame = errors.New("wire: malformed frame")
 

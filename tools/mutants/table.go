@@ -58,9 +58,9 @@ var mutants = []mutant{
 		new: "	l.hold(o)\n	l.enqueue(o)\n	o.signal()\n	return true\n",
 	},
 	{
-		name: "what is kept is overtaken", file: "rpc/outflow.go", test: "TestPiecesArriveInOrder",
-		old: "	o.cutKept()\n	o.frame(f)\n",
-		new: "	o.frame(f)\n",
+		name: "what is kept is added to behind others", file: "rpc/outflow.go", test: "TestPiecesArriveInOrder",
+		old: "	o.frames, o.open = wire.Append(o.frames, f), -1\n",
+		new: "	o.frames = wire.Append(o.frames, f)\n",
 	},
 	{
 		name: "ack believed", file: "rpc/line.go", test: "TestAbuse",
