@@ -76,8 +76,9 @@ func (p *Peer) greet(f wire.Frame) error {
 	p.helloSeen, p.line.open = true, true
 	for _, c := range p.calls { // those that already wait to be sent
 		if c.out != nil {
-			c.out.credit += int64(l.Window)
-			c.out.signal()
+			if err := c.out.addCredit(uint64(l.Window)); err != nil {
+				return err
+			}
 		}
 	}
 	p.health.ping(p)

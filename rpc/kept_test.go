@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chumsync/chum/wire"
 )
 
 // A near link is one on which short writes are put together.
@@ -119,5 +121,29 @@ func TestKeptIsDropped(t *testing.T) {
 			t.Errorf("%d flows are still held", n)
 		}
 		l.a.mu.Unlock()
+	})
+}
+
+// A stream may be written to before the other side has said hello.
+func TestWriteBeforeHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := wire.Pipe()
+		a := NewPeer(near, nil, nil)
+		defer a.Close()
+		w := Writer(t.Context(), a, eat, struct{}{})
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := w.Write(make([]byte, 20_000))
+			wrote <- err
+		}()
+		synctest.Wait() // it waits for credit
+		b := NewPeer(far, testMux(), nil)
+		defer b.Close()
+		if err := <-wrote; err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.Result(); n != 20_000 || err != nil {
+			t.Fatalf("%d bytes came: %v", n, err)
+		}
 	})
 }

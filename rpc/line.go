@@ -139,8 +139,8 @@ func (l *line) letGo(o *outflow) {
 
 // release gives flows their turns whose last bytes have arrived.
 func (l *line) release() {
-	for i := len(l.held) - 1; i >= 0; i-- {
-		if o := l.held[i]; o.taken <= l.window.acked {
+	for _, o := range slices.Backward(l.held) { // enqueue takes it out
+		if o.taken <= l.window.acked {
 			l.enqueue(o)
 		}
 	}

@@ -128,7 +128,7 @@ func (o *outflow) keep(marked bool) bool {
 		o.frames = messageBuffers.Get().([]byte)[:0]
 	}
 	o.makeRoom(len(o.run) + 3*wire.MaxHead)
-	for o.frames, _ = o.fill(o.frames); len(o.run) > 0; {
+	for o.frames = o.fill(o.frames); len(o.run) > 0; {
 		if o.credit <= 0 {
 			return false // what was kept goes along with the rest
 		}
@@ -140,18 +140,17 @@ func (o *outflow) keep(marked bool) bool {
 	return true
 }
 
-// fill fills up the last item of the frames in b, if that is open, from the run. It returns how
-// many bytes that took.
-func (o *outflow) fill(b []byte) (_ []byte, bulk int) {
+// fill fills up the last item of the frames in b, if that is open, from the run.
+func (o *outflow) fill(b []byte) []byte {
 	if o.open < 0 || len(o.run) == 0 {
-		return b, 0
+		return b
 	}
 	f, _ := frameAt(b[o.open:])
 	n := min(len(o.run), wire.MaxFrame-len(f.Payload))
 	b = wire.Extend(b, o.open, o.run[:n])
 	o.credit -= int64(n)
 	o.run = o.run[n:]
-	return b, n
+	return b
 }
 
 // finish drops what has not been sent.
@@ -182,7 +181,9 @@ func (o *outflow) take(msg []byte, turn int, alone bool) (_ []byte, bulk int) {
 		if o.off < len(o.frames) && !o.arguments() {
 			f, size := frameAt(o.frames[o.off:])
 			msg = append(msg, o.frames[o.off:o.off+size]...)
-			o.off += size
+			if o.off += size; o.off > o.open {
+				o.open = -1
+			}
 			if f.Bulk() {
 				n = len(f.Payload)
 			}
@@ -220,7 +221,7 @@ func frameAt(b []byte) (f wire.Frame, size int) {
 
 // takeFrames gives all frames for an empty message, and takes its buffer in exchange.
 func (o *outflow) takeFrames(empty []byte) (msg []byte, bulk int) {
-	msg, _ = o.fill(o.frames)
+	msg = o.fill(o.frames)
 	o.frames, o.open = empty, -1
 	for at := 0; at < len(msg); {
 		f, size := frameAt(msg[at:])

@@ -115,14 +115,14 @@ type (
 	promoted struct { // has JSONSchema and MarshalText through what it embeds
 		digest
 	}
-	bounded struct {
-		A int64            `json:"a" minimum:"-9007199254740991" maximum:"9007199254740991"`
-		B []*uint64        `json:"b" maximum:"9007199254740991"`
-		C map[string]int8  `json:"c,omitempty" minimum:"-1"`
-		D float64          `json:"d,omitzero" minimum:"0" maximum:"0.5"`
-		E *time.Duration   `json:"e,omitempty" maximum:"1000"`
-		F []bounded        `json:"f,omitempty"`
-		G map[int8]bounded `json:"g,omitempty"`
+	bounded struct { // with names that are not drawn for the keys of Rest
+		A int64            `json:"the a" minimum:"-9007199254740991" maximum:"9007199254740991"`
+		B []*uint64        `json:"the b" maximum:"9007199254740991"`
+		C map[string]int8  `json:"the c,omitempty" minimum:"-1"`
+		D float64          `json:"the d,omitzero" minimum:"0" maximum:"0.5"`
+		E *time.Duration   `json:"the e,omitempty" maximum:"1000"`
+		F []bounded        `json:"the f,omitempty"`
+		G map[int8]bounded `json:"the g,omitempty"`
 	}
 	holdsBounded struct {
 		*bounded
@@ -476,11 +476,11 @@ func TestIntervals(t *testing.T) {
 		}
 	}
 	var v nested
-	err := decodeValue(0, []byte(`{"List":[null,{"a":1,"b":[0,9007199254740992]}]}`), &v)
-	if err == nil || err.Error() != "List: b: 9007199254740992 is more than 9007199254740991" || v.List != nil {
+	err := decodeValue(0, []byte(`{"List":[null,{"the a":1,"the b":[0,9007199254740992]}]}`), &v)
+	if err == nil || err.Error() != "List: the b: 9007199254740992 is more than 9007199254740991" || v.List != nil {
 		t.Errorf("%v, %v", v, err)
 	}
-	if err := decodeParams(0, []byte(`[-9007199254740992,[]]`), new(bounded)); err == nil || err.Error() != "a: -9007199254740992 is less than -9007199254740991" {
+	if err := decodeParams(0, []byte(`[-9007199254740992,[]]`), new(bounded)); err == nil || err.Error() != "the a: -9007199254740992 is less than -9007199254740991" {
 		t.Error(err)
 	}
 }

@@ -360,7 +360,7 @@ func (x *trial) one(p *rpc.Peer, r *rand.Rand, number int) {
 // check holds the end against the model: every call settled once, nothing ran twice, nothing
 // is left.
 func (x *trial) check(calls int, peers [2]*rpc.Peer) {
-	for range 60 { // until cancelled handlers have ended
+	for range 90 { // s, until cancelled handlers have ended, or the grace of a session that is lost
 		if busy := peers[0].Stats().In.Open + peers[1].Stats().In.Open + peers[0].Stats().Waiting + peers[1].Stats().Waiting; busy == 0 {
 			break
 		}
