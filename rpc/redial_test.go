@@ -50,10 +50,16 @@ func (r *redialer) dial(ctx context.Context) (wire.Conn, error) {
 	return ca, nil
 }
 
-func (r *redialer) server() *Peer {
+// all gives the servers so far, also while another one is being dialled.
+func (r *redialer) all() []*Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.servers[len(r.servers)-1]
+	return slices.Clone(r.servers)
+}
+
+func (r *redialer) server() *Peer {
+	all := r.all()
+	return all[len(all)-1]
 }
 
 // cut breaks the connection of now.
@@ -84,7 +90,7 @@ func redialing(t *testing.T, mux *Mux, o *Options) (*Peer, *redialer) {
 	p := NewPeer(conn, mux, o)
 	t.Cleanup(func() {
 		leave(t, p)
-		leave(t, r.servers...)
+		leave(t, r.all()...)
 	})
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
@@ -335,7 +341,7 @@ func TestManyCuts(t *testing.T) {
 				if cuts < 20 || p.Stats().Redials < 20 {
 					t.Error(cuts, p.Stats().Redials)
 				}
-				for _, s := range r.servers {
+				for _, s := range r.all() {
 					if s.Stats().Strikes != 0 {
 						t.Errorf("%+v", s.Stats())
 					}
