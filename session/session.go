@@ -117,7 +117,7 @@ type conn struct {
 
 	emptyAcks        int    // acks alone that acknowledged nothing, less the messages that others did
 	vain             int    // connections given up on which nothing was taken
-	ackedAt, heardAt uint64 // kept.first and received, when the connection came
+	ackedAt, heardAt uint64 // kept.first and received, before the connection came
 }
 
 // link is one connection beneath a session.
@@ -267,7 +267,7 @@ func (c *conn) attach(l *link, has uint64) error {
 	c.tell()
 	l.next, l.born = has+1, time.Now()
 	c.link, c.err = l, nil
-	c.ackedAt, c.heardAt = c.kept.first, c.received
+	c.ackedAt, c.heardAt = before, c.received
 	c.turn.Broadcast()
 	c.kick()
 	return nil
@@ -285,7 +285,7 @@ func (c *conn) cut(l *link, why error) {
 	c.drop()
 	c.err = why
 	if c.client != nil {
-		c.redial(why)
+		c.redial(l, why)
 		return
 	}
 	c.cuts++
