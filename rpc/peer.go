@@ -348,6 +348,9 @@ func (p *Peer) readLoop(l *line) {
 		msg, err := l.conn.ReadMessage()
 		if err != nil {
 			p.lost(l, err)
+			if errors.Is(err, wire.ErrBroken) {
+				p.opt.Logger.Warn("rpc: connection cut", "agent", p.Agent(), "reason", err)
+			}
 			return
 		}
 		if bad := p.receive(msg); bad != nil {

@@ -138,7 +138,7 @@ func (c *conn) opened(p []byte) error {
 		c.without()
 		return nil
 	case m.Secret == "" || m.Grace < 0 || m.Grace > longest:
-		return errors.New("session: the other side broke the protocol: it opened without a secret, or with a grace out of bounds")
+		return fmt.Errorf("session: %w: it opened without a secret, or with a grace out of bounds", wire.ErrBroken)
 	}
 	c.id, c.secret = m.ID, m.Secret
 	c.grace = min(max(c.opt.Grace, 0), time.Duration(m.Grace)*time.Second)

@@ -181,7 +181,7 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 		case answers(p, opClose):
 			return nil, false, io.EOF
 		case !answers(p, opAck):
-			return nil, false, fmt.Errorf("session: the other side broke the protocol: a control message %.2x where none may be", p)
+			return nil, false, fmt.Errorf("session: %w: a control message %.2x where none may be", wire.ErrBroken, p)
 		}
 		var n uint64
 		if n, data, err = split(p); err == nil {
@@ -213,14 +213,14 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 // came alone and cannot count it, so a flood of those that say nothing new ends here.
 func (c *conn) acknowledged(n uint64, alone bool) error {
 	if sent := c.kept.next() - 1; n > sent || n+1 < c.kept.first {
-		return fmt.Errorf("session: the other side broke the protocol: it says it has %d messages; %d were sent, and it had %d before", n, sent, c.kept.first-1)
+		return fmt.Errorf("session: %w: it says it has %d messages; %d were sent, and it had %d before", wire.ErrBroken, n, sent, c.kept.first-1)
 	}
 	switch news := n + 1 - c.kept.first; {
 	case news > 0:
 		c.emptyAcks = max(0, c.emptyAcks-int(min(news, maxEmptyAcks)))
 	case alone:
 		if c.emptyAcks++; c.emptyAcks > maxEmptyAcks {
-			return fmt.Errorf("session: the other side floods: %d acks acknowledged nothing", c.emptyAcks)
+			return fmt.Errorf("session: %w: it floods: %d acks acknowledged nothing", wire.ErrBroken, c.emptyAcks)
 		}
 	}
 	c.free(c.kept.acknowledge(n))
@@ -273,12 +273,13 @@ func (c *conn) attach(l *link, has uint64) error {
 	return nil
 }
 
-// cut gives the connection up and has another one looked for, if there may be one.
+// cut gives the connection up and has another one looked for, if there may be one. There may be
+// none for who broke the rules of the connection: the same message would do so again.
 func (c *conn) cut(l *link, why error) {
 	if c.link != l || c.over {
 		return
 	}
-	if c.fresh || c.grace < 0 {
+	if c.fresh || c.grace < 0 || errors.Is(why, wire.ErrBroken) {
 		c.end(why)
 		return
 	}

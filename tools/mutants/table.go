@@ -134,8 +134,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "proof not checked", file: "session/server.go", test: "TestProofs",
-		old: " || !equal(m.Proof, m.prove(c.secret))",
-		new: "",
+		old: "!equal(m.Proof, m.prove(c.secret))",
+		new: "false",
 	},
 	{
 		name: "proof used again", file: "session/server.go", test: "TestProofs",
