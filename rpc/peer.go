@@ -345,12 +345,9 @@ func (p *Peer) live(l *line) {
 func (p *Peer) readLoop(l *line) {
 	defer l.conn.Close()
 	for {
-		msg, err := l.conn.ReadMessage()
+		msg, err := l.conn.ReadMessage() // waits here most of its life: what is on the stack now, stays
 		if err != nil {
-			p.lost(l, err)
-			if errors.Is(err, wire.ErrBroken) {
-				p.opt.Logger.Warn("rpc: connection cut", "agent", p.Agent(), "reason", err)
-			}
+			p.unread(l, err)
 			return
 		}
 		if bad := p.receive(msg); bad != nil {
@@ -358,6 +355,14 @@ func (p *Peer) readLoop(l *line) {
 			drainAway(l.conn)
 			return
 		}
+	}
+}
+
+// unread takes note that nothing can be read any more.
+func (p *Peer) unread(l *line, err error) {
+	p.lost(l, err)
+	if errors.Is(err, wire.ErrBroken) {
+		p.opt.Logger.Warn("rpc: connection cut", "agent", p.Agent(), "reason", err)
 	}
 }
 

@@ -138,32 +138,46 @@ func newConn(o *Options) *conn {
 // ReadMessage is that of wire.Conn. While there is no connection it waits for one. It never
 // writes.
 func (c *conn) ReadMessage() ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for {
-		for c.link == nil && !c.over {
-			c.turn.Wait()
+		l, err := c.linked()
+		if err != nil {
+			return nil, err
 		}
-		if c.over {
-			return nil, c.err
-		}
-		l := c.link
-		c.mu.Unlock()
-		p, err := l.conn.ReadMessage()
-		c.mu.Lock()
-		switch {
-		case c.over || c.link != l: // what came is not counted: it is sent again, or nobody wants it
-		case err != nil:
-			c.cut(l, err)
-		default:
-			data, ok, err := c.take(p)
-			if err != nil {
-				c.end(err)
-			} else if ok {
-				return data, nil
-			}
+		p, err := l.conn.ReadMessage() // waits here most of its life: what is on the stack now, stays
+		if data, ok := c.came(l, p, err); ok {
+			return data, nil
 		}
 	}
+}
+
+// linked waits for a connection.
+func (c *conn) linked() (*link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.link == nil && !c.over {
+		c.turn.Wait()
+	}
+	if c.over {
+		return nil, c.err
+	}
+	return c.link, nil
+}
+
+// came takes in what was read from a connection, and gives what of it is for the layer above.
+func (c *conn) came(l *link, p []byte, err error) (data []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over || c.link != l: // what came is not counted: it is sent again, or nobody wants it
+	case err != nil:
+		c.cut(l, err)
+	default:
+		if data, ok, err = c.take(p); err != nil {
+			c.end(err)
+			return nil, false
+		}
+	}
+	return data, ok
 }
 
 // take counts what came and gives what of it is for the layer above.

@@ -114,8 +114,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "stale not fenced", file: "session/session.go", test: "TestSchedules|TestResume|TestHalfOpen",
-		old: "		case c.over || c.link != l:",
-		new: "		case c.over:",
+		old: "	case c.over || c.link != l:",
+		new: "	case c.over:",
 	},
 	{
 		name: "freed when written", file: "session/write.go", test: "TestSchedules",
