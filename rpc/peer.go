@@ -46,8 +46,9 @@ type Options struct {
 	Budget *Budget
 	// Redial, if not nil, gives the peer another connection when its own is lost, or the other
 	// side leaves: for the end that dials. It may take its time, waits between tries by itself,
-	// and ends when ctx does; an error ends the peer. What happens to open calls then is told at
-	// [Repeatable].
+	// and ends when ctx does; an error ends the peer. It is called at once, or after a random
+	// and growing time of up to 3 s if the connection that it gave last was lost within 3 s and
+	// brought no frame of any call. What happens to open calls then is told at [Repeatable].
 	Redial func(ctx context.Context) (wire.Conn, error)
 	// OnCall stands around the calls that the peer makes, OnServe around those it serves, the
 	// first outermost.
@@ -149,6 +150,7 @@ type Peer struct {
 	err       error
 	strikes   int
 	patience  patience
+	barren    int           // connections in a row that Redial gave and that brought nothing
 	heard     time.Duration // when the last message came, on the peer's clock
 	helloSeen bool
 	stranger  bool // it has to log in, see Options.Login
@@ -343,9 +345,9 @@ func (p *Peer) live(l *line) {
 func (p *Peer) readLoop(l *line) {
 	defer l.conn.Close()
 	for {
-		msg, err := l.conn.ReadMessage()
+		msg, err := l.conn.ReadMessage() // waits here most of its life: what is on the stack now, stays
 		if err != nil {
-			p.lost(l, err)
+			p.unread(l, err)
 			return
 		}
 		if bad := p.receive(msg); bad != nil {
@@ -353,6 +355,14 @@ func (p *Peer) readLoop(l *line) {
 			drainAway(l.conn)
 			return
 		}
+	}
+}
+
+// unread takes note that nothing can be read any more.
+func (p *Peer) unread(l *line, err error) {
+	p.lost(l, err)
+	if errors.Is(err, wire.ErrBroken) {
+		p.opt.Logger.Warn("rpc: connection cut", "agent", p.Agent(), "reason", err)
 	}
 }
 

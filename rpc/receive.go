@@ -78,6 +78,9 @@ func (p *Peer) frame(f wire.Frame) error {
 	if (p.line.owed > freeBytes || p.account.owed > 0) && !p.account.cover(p.line.owed) {
 		return fmt.Errorf("%d bytes of answers wait for it and it takes none; there is no memory for more", p.line.owed)
 	}
+	if f.ID > 0 {
+		p.health.brought = true
+	}
 	if f.Bulk() {
 		p.line.received += uint64(len(f.Payload))
 	}

@@ -2,7 +2,18 @@ package rpc
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"time"
+)
+
+// Between two calls of Options.Redial goes by no time if the connection between them brought
+// something. Else it grows as if the first had failed: a proxy that cuts whatever it has let
+// through, or a call that kills each server it is sent to, would otherwise have us connect as
+// fast as the network allows.
+const (
+	firstWait = 100 * time.Millisecond // doubled each time
+	longWait  = 3 * time.Second
 )
 
 // hold takes a call back that this connection will not answer, to ask over the next. With p.mu
@@ -43,6 +54,9 @@ func (p *Peer) interrupt(l *line, lost *Error) bool {
 		p.abandon(s, errCancelled)
 	}
 	defer l.conn.Close() // when p.mu is free
+	if p.health.brought || p.health.age() > longWait {
+		p.barren = 0
+	}
 	p.line = &line{window: window{size: startWindow}}
 	p.remote, p.helloSeen, p.goneAway = hello{}, false, false
 	p.lastServed, p.strikes = 0, 0
@@ -59,10 +73,18 @@ func (p *Peer) interrupt(l *line, lost *Error) bool {
 // redial waits for another connection, and gives the line for it; nil if the peer ends.
 func (p *Peer) redial() *line {
 	p.mu.Lock()
-	over := p.over
+	over, barren := p.over, p.barren
+	p.barren++
 	p.mu.Unlock()
 	if over {
 		return nil
+	}
+	if barren > 0 {
+		wait := rand.N(min(firstWait<<min(barren-1, 10), longWait)) //nolint:gosec // to spread peers, not to keep a secret
+		select {
+		case <-time.After(wait):
+		case <-p.life.Done():
+		}
 	}
 	conn, err := p.opt.Redial(p.life)
 	if err != nil {

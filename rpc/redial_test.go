@@ -50,10 +50,16 @@ func (r *redialer) dial(ctx context.Context) (wire.Conn, error) {
 	return ca, nil
 }
 
-func (r *redialer) server() *Peer {
+// all gives the servers so far, also while another one is being dialled.
+func (r *redialer) all() []*Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.servers[len(r.servers)-1]
+	return slices.Clone(r.servers)
+}
+
+func (r *redialer) server() *Peer {
+	all := r.all()
+	return all[len(all)-1]
 }
 
 // cut breaks the connection of now.
@@ -84,7 +90,7 @@ func redialing(t *testing.T, mux *Mux, o *Options) (*Peer, *redialer) {
 	p := NewPeer(conn, mux, o)
 	t.Cleanup(func() {
 		leave(t, p)
-		leave(t, r.servers...)
+		leave(t, r.all()...)
 	})
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
@@ -301,6 +307,69 @@ func TestNoRedial(t *testing.T) {
 	}
 }
 
+// A server that says hello and is gone, time and again, is not called as fast as it answers; once
+// there is one that stays, and has answered, the next redial is made at once.
+func TestRedialBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &redialer{t: t, mux: testMux()}
+		const enough = 1000
+		var mu sync.Mutex
+		var dials []time.Time
+		cutting := true
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(dials)
+		}
+		o := quiet(nil)
+		o.Redial = func(ctx context.Context) (wire.Conn, error) {
+			mu.Lock()
+			dials = append(dials, time.Now())
+			cut := cutting && len(dials) < enough
+			mu.Unlock()
+			c, err := r.dial(ctx)
+			if s := r.server(); cut {
+				go func() {
+					_ = s.Ready(ctx)
+					r.cut()
+				}()
+			}
+			return c, err
+		}
+		conn, err := r.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := NewPeer(conn, nil, o)
+		t.Cleanup(func() { leave(t, append(r.all(), p)...) })
+		if _, err := hi.Call(t.Context(), p, "you"); err != nil {
+			t.Fatal(err)
+		}
+		r.cut()
+		time.Sleep(time.Minute)
+		if n := count(); n < 20 || n > 200 {
+			t.Errorf("%d redials in a minute", n)
+		}
+		mu.Lock()
+		cutting = false
+		mu.Unlock()
+		if _, err := hi.Call(t.Context(), p, "again"); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			before, n := time.Now(), count()
+			r.cut()
+			synctest.Wait()
+			if _, err := hi.Call(t.Context(), p, "and again"); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(before); d > 0 || count() != n+1 {
+				t.Errorf("%d redials in %v after a connection that brought something", count()-n, d)
+			}
+		}
+	})
+}
+
 // Cut after cut while calls run: each settles once, the repeatable ones all go well, ids are
 // never used twice on one connection.
 func TestManyCuts(t *testing.T) {
@@ -335,7 +404,7 @@ func TestManyCuts(t *testing.T) {
 				if cuts < 20 || p.Stats().Redials < 20 {
 					t.Error(cuts, p.Stats().Redials)
 				}
-				for _, s := range r.servers {
+				for _, s := range r.all() {
 					if s.Stats().Strikes != 0 {
 						t.Errorf("%+v", s.Stats())
 					}
@@ -348,125 +417,4 @@ func TestManyCuts(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestMetadata(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMux(Public)
-		m.Func("echo", Metadata)
-		a, _ := pair(t, m)
-		ask := func(ctx context.Context, key string) (s string, err error) {
-			err = a.Send(ctx, "echo", key).Await(&s)
-			return s, err
-		}
-		ctx := WithMetadata(WithMetadata(t.Context(), "traceparent", "00-1"), "tenant", "blue")
-		ctx = WithMetadata(ctx, "traceparent", "00-2")
-		for key, want := range map[string]string{"traceparent": "00-2", "tenant": "blue", "none": ""} {
-			if got, err := ask(ctx, key); err != nil || got != want {
-				t.Errorf("%s: %q, %v", key, got, err)
-			}
-		}
-		if got, err := ask(t.Context(), "tenant"); err != nil || got != "" {
-			t.Error(got, err)
-		}
-		for _, bad := range []context.Context{
-			WithMetadata(ctx, "", "x"), WithMetadata(ctx, "Upper", "x"), WithMetadata(ctx, "rpc.key", "x"),
-			WithMetadata(ctx, "k", "\xff"), WithMetadata(ctx, "k", string(make([]byte, 4096))), WithKey(ctx, "short"),
-		} {
-			_, err := ask(bad, "k")
-			fails(t, err, InvalidArgument, No, "not sent")
-		}
-		if Metadata(t.Context(), "k") != "" {
-			t.Error("metadata without a call")
-		}
-	})
-}
-
-func TestKeyed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMux(Public)
-		runs := map[string]int{}
-		var mu sync.Mutex
-		order := Method[int, []string]("order")
-		order.Handle(m, func(ctx context.Context, n int) ([]string, error) {
-			time.Sleep(time.Second)
-			mu.Lock()
-			defer mu.Unlock()
-			runs[Key(ctx)]++
-			switch n {
-			case 13:
-				return nil, Errorf(FailedPrecondition, "not today")
-			case 14:
-				panic("asked for")
-			}
-			return []string{Key(ctx)}, nil
-		}, Keyed)
-		a, b := pair(t, m)
-		const key = "0123456789abcdef"
-		ctx := WithKey(t.Context(), key)
-		// At once, from both sides, and again: one run, one answer.
-		promises := []*PromiseOf[[]string]{order.Go(ctx, a, 1), order.Go(ctx, b, 1), order.Go(ctx, a, 1)}
-		for _, p := range promises {
-			if got, err := p.Await(); err != nil || !slices.Equal(got, []string{key}) {
-				t.Error(got, err)
-			}
-		}
-		if got, err := order.Call(ctx, b, 1); err != nil || !slices.Equal(got, []string{key}) || runs[key] != 1 {
-			t.Error(got, err, runs)
-		}
-		_, err := order.Call(ctx, a, 2)
-		fails(t, err, InvalidArgument, No, "other arguments")
-		// One that fails may be tried again.
-		bad := WithKey(t.Context(), key+"bad")
-		for i := range 3 {
-			_, err := order.Call(bad, a, 13)
-			fails(t, err, FailedPrecondition, Yes, "not today")
-			if runs[key+"bad"] != i+1 {
-				t.Error(runs)
-			}
-		}
-		_, err = order.Call(WithKey(t.Context(), key+"panics"), a, 14)
-		fails(t, err, Internal, Yes, "panicked")
-		// Without a key it is a call like any other.
-		for range 2 {
-			if _, err := order.Call(t.Context(), a, 1); err != nil {
-				t.Error(err)
-			}
-		}
-		if runs[""] != 2 {
-			t.Error(runs)
-		}
-		// Who waits for the first may give up.
-		short, cancel := context.WithTimeout(WithKey(t.Context(), key+"short"), 100*time.Millisecond)
-		defer cancel()
-		first := order.Go(WithKey(t.Context(), key+"short"), a, 1)
-		_, err = order.Call(short, b, 1)
-		if CodeOf(err) != DeadlineExceeded {
-			t.Error(err)
-		}
-		if _, err := first.Await(); err != nil {
-			t.Error(err)
-		}
-		// After a day it is forgotten.
-		time.Sleep(keptFor)
-		if _, err := order.Call(ctx, a, 2); err != nil || runs[key] != 2 {
-			t.Error(err, runs)
-		}
-	})
-}
-
-// What a Mux keeps of keyed calls is bounded.
-func TestKeysAreBounded(t *testing.T) {
-	var k keys
-	for i := range 3 * keptKeys {
-		name := string(varint(uint64(i)))
-		e, first, err := k.begin(name, [32]byte{})
-		if err != nil || !first {
-			t.Fatal(first, err)
-		}
-		k.finish(e, wire.Bytes, make([]byte, 4096), nil)
-	}
-	if k.order.Len() > keptKeys || k.bytes > keptBytes || len(k.m) != k.order.Len() {
-		t.Error(k.order.Len(), k.bytes, len(k.m))
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -86,16 +85,16 @@ func control(o op, body any) []byte {
 func parse(p []byte, want op, body any) error {
 	switch {
 	case !isControl(p):
-		return fmt.Errorf("session: data came in place of %s", want)
+		return fmt.Errorf("session: %w: data came in place of %s", wire.ErrBroken, want)
 	case len(p) < 2:
-		return errors.New("session: a control message of one byte")
+		return fmt.Errorf("session: %w: a control message of one byte", wire.ErrBroken)
 	case op(p[1]) != want:
-		return fmt.Errorf("session: %s came in place of %s", op(p[1]), want)
+		return fmt.Errorf("session: %w: %s came in place of %s", wire.ErrBroken, op(p[1]), want)
 	case len(p) > maxControl:
-		return fmt.Errorf("session: %s of %d bytes; %d are allowed", want, len(p), maxControl)
+		return fmt.Errorf("session: %w: %s of %d bytes; %d are allowed", wire.ErrBroken, want, len(p), maxControl)
 	}
 	if err := json.Unmarshal(p[2:], body); err != nil {
-		return fmt.Errorf("session: malformed %s: %w", want, err)
+		return fmt.Errorf("session: %w: malformed %s: %w", wire.ErrBroken, want, err)
 	}
 	return nil
 }
@@ -116,7 +115,7 @@ func appendAck(b []byte, received uint64) []byte {
 func split(p []byte) (received uint64, data []byte, err error) {
 	received, data, err = wire.Uvarint(p[2:])
 	if err != nil {
-		return 0, nil, fmt.Errorf("session: malformed ack: %w", err)
+		return 0, nil, fmt.Errorf("session: %w: malformed ack: %w", wire.ErrBroken, err)
 	}
 	return received, data, nil
 }

@@ -60,6 +60,7 @@ func (p Phase) String() string {
 type client struct {
 	dial    func(context.Context) (wire.Conn, error)
 	onState func(State)
+	barren  int // tries in a row that brought nothing; of who redials, or with the session's lock
 
 	mu     sync.Mutex
 	states []State // not yet told
@@ -93,8 +94,8 @@ func (c *client) tell(s State) {
 }
 
 // Dial opens a session on a connection that dial makes, and calls dial again whenever that is
-// cut: at once, and if that fails again and again with exponential back-off and full jitter.
-// dial is called by one goroutine at a time and must heed its context. ctx bounds the first
+// cut: at once, and if that brings nothing again and again with exponential back-off and full
+// jitter. dial is called by one goroutine at a time and must heed its context. ctx bounds the first
 // connecting and has no effect later. The Conn is a wire.Resumer and a wire.OwnedWriter. If the
 // other side keeps no sessions, the Conn ends when its connection is cut.
 func Dial(ctx context.Context, dial func(context.Context) (wire.Conn, error), options *Options) (wire.Conn, error) {
@@ -137,27 +138,32 @@ func (c *conn) opened(p []byte) error {
 		c.without()
 		return nil
 	case m.Secret == "" || m.Grace < 0 || m.Grace > longest:
-		return errors.New("session: the other side broke the protocol: it opened without a secret, or with a grace out of bounds")
+		return fmt.Errorf("session: %w: it opened without a secret, or with a grace out of bounds", wire.ErrBroken)
 	}
 	c.id, c.secret = m.ID, m.Secret
 	c.grace = min(max(c.opt.Grace, 0), time.Duration(m.Grace)*time.Second)
 	return nil
 }
 
-// redial looks for a new connection, on a goroutine of its own, until there is one or the
-// grace is over.
-func (c *conn) redial(why error) {
+// redial looks for a new connection in place of l, on a goroutine of its own, until there is one
+// or the grace is over. With c.mu held.
+func (c *conn) redial(l *link, why error) {
+	// At once, unless l brought nothing: whatever cut it may do so again and again.
+	if c.kept.first > c.ackedAt || c.received > c.heardAt || time.Since(l.born) > longWait {
+		c.client.barren = 0
+	}
 	cut := why
 	lost := fmt.Errorf("%w: no connection within %v", ErrLost, c.grace)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), c.grace, lost)
 	c.cancel = cancel
 	go func() {
 		defer cancel()
-		next := time.Now()
-		for attempt := 1; ; attempt++ {
-			c.client.tell(State{Phase: Waiting, Err: why, Attempt: attempt, Next: next})
+		for {
+			wait := backOff(c.client.barren)
+			c.client.barren++
+			c.client.tell(State{Phase: Waiting, Err: why, Attempt: c.client.barren, Next: time.Now().Add(wait)})
 			select {
-			case <-time.After(time.Until(next)):
+			case <-time.After(wait):
 			case <-ctx.Done():
 			}
 			if ctx.Err() == nil {
@@ -169,7 +175,6 @@ func (c *conn) redial(why error) {
 			if ctx.Err() != nil || errors.Is(why, errFinal) {
 				break
 			}
-			next = time.Now().Add(backOff(attempt))
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -180,10 +185,14 @@ func (c *conn) redial(why error) {
 	}()
 }
 
-// backOff is how long to wait after a try that failed: full jitter (AWS, Exponential Backoff And
-// Jitter), so that clients of a server that was gone do not come back all at once.
-func backOff(attempt int) time.Duration {
-	return rand.N(min(firstWait<<min(attempt-1, 10), longWait)) //nolint:gosec // to spread clients, not to keep a secret
+// backOff is how long to wait after so many tries in a row that brought nothing: not at all at
+// first, then with full jitter (AWS, Exponential Backoff And Jitter), so that clients of a server
+// that was gone do not come back all at once.
+func backOff(barren int) time.Duration {
+	if barren == 0 {
+		return 0
+	}
+	return rand.N(min(firstWait<<min(barren-1, 10), longWait)) //nolint:gosec // to spread clients, not to keep a secret
 }
 
 var errNoAnswer = fmt.Errorf("no answer within %v", tryTime)

@@ -17,11 +17,11 @@ func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), 
 		tell = options.OnState
 	}
 	var why error
-	next := time.Now()
-	for attempt := 1; ; attempt++ {
-		tell(State{Phase: Waiting, Err: why, Attempt: attempt, Next: next})
+	for failed := 0; ; failed++ {
+		wait := backOff(failed)
+		tell(State{Phase: Waiting, Err: why, Attempt: failed + 1, Next: time.Now().Add(wait)})
 		select {
-		case <-time.After(time.Until(next)):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -30,7 +30,6 @@ func Redial(ctx context.Context, dial func(context.Context) (wire.Conn, error), 
 			return c, nil
 		}
 		why = err
-		next = time.Now().Add(backOff(attempt))
 	}
 }
 

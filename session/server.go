@@ -12,8 +12,11 @@ import (
 	"github.com/chumsync/chum/wire"
 )
 
-// unknown is what a client is told whose session is not here, or who cannot prove that it is
-// its own: the two look the same.
+// ErrRefused is matched by Accept's error if the client asked for a session that is not here, or
+// could not prove that it is its own.
+var ErrRefused = errors.New("session: refused to resume")
+
+// unknown is what such a client is told: the two look the same.
 const unknown = "it is not known here: this is another process, or no connection came within the grace"
 
 // A Server keeps the sessions of its clients. Its methods may be called by anyone at any time.
@@ -40,7 +43,8 @@ func NewServer(options *Options) *Server {
 //   - a plain Conn for a client that opens no session: it ends when the connection is cut,
 //   - nil and no error if the connection resumed a session that is here: the Conn that was
 //     returned for that goes on,
-//   - an error if nothing came of it; the connection is closed then.
+//   - an error if nothing came of it; the connection is closed then. It matches wire.ErrBroken or
+//     ErrRefused if that is because of what the client sent.
 func (s *Server) Accept(beneath wire.Conn) (wire.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), openTime, fmt.Errorf("session: nothing came within %v", openTime))
 	defer cancel()
@@ -120,12 +124,14 @@ func (s *Server) resume(beneath wire.Conn, p []byte) error {
 	c := s.sessions[m.ID]
 	s.mu.Unlock()
 	if c == nil {
-		return s.refuse(beneath, unknown)
+		s.refuse(beneath, unknown)
+		return fmt.Errorf("%w: %s", ErrRefused, unknown)
 	}
 	c.mu.Lock()
-	if c.over || m.Try <= c.try || !equal(m.Proof, m.prove(c.secret)) {
+	if why := c.refuses(&m); why != "" {
 		c.mu.Unlock()
-		return s.refuse(beneath, unknown)
+		s.refuse(beneath, unknown)
+		return fmt.Errorf("%w: %s", ErrRefused, why)
 	}
 	defer c.mu.Unlock()
 	c.try = m.Try
@@ -137,7 +143,8 @@ func (s *Server) resume(beneath wire.Conn, p []byte) error {
 	answer.Proof = answer.prove(c.secret, m.ID, m.Try)
 	if err := c.attach(&link{conn: beneath, first: control(opResumed, answer)}, m.Received); err != nil {
 		c.end(err)
-		return errors.Join(err, s.refuse(beneath, err.Error()))
+		s.refuse(beneath, err.Error())
+		return fmt.Errorf("session: it was resumed, and ended: %v", err) //nolint:errorlint // that is for who reads from it
 	}
 	s.mu.Lock()
 	s.goesOn(c)
@@ -146,12 +153,24 @@ func (s *Server) resume(beneath wire.Conn, p []byte) error {
 	return nil
 }
 
+// refuses says what is wrong with a request to resume the session; "" if nothing is.
+func (c *conn) refuses(m *resume) string {
+	switch {
+	case c.over:
+		return "it has just ended"
+	case !equal(m.Proof, m.prove(c.secret)):
+		return "wrong proof"
+	case m.Try <= c.try:
+		return fmt.Sprintf("try %d came again, or late: %d was taken", m.Try, c.try)
+	}
+	return ""
+}
+
 // refuse says no and why.
-func (s *Server) refuse(beneath wire.Conn, reason string) error {
+func (s *Server) refuse(beneath wire.Conn, reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	_ = within(ctx, beneath, func() error { return beneath.WriteMessage(control(opRefused, refused{reason})) })
-	return fmt.Errorf("session: refused to resume: %s", reason)
 }
 
 // waits notes that a session has lost its connection.

@@ -117,7 +117,7 @@ type conn struct {
 
 	emptyAcks        int    // acks alone that acknowledged nothing, less the messages that others did
 	vain             int    // connections given up on which nothing was taken
-	ackedAt, heardAt uint64 // kept.first and received, when the connection came
+	ackedAt, heardAt uint64 // kept.first and received, before the connection came
 }
 
 // link is one connection beneath a session.
@@ -138,32 +138,46 @@ func newConn(o *Options) *conn {
 // ReadMessage is that of wire.Conn. While there is no connection it waits for one. It never
 // writes.
 func (c *conn) ReadMessage() ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for {
-		for c.link == nil && !c.over {
-			c.turn.Wait()
+		l, err := c.linked()
+		if err != nil {
+			return nil, err
 		}
-		if c.over {
-			return nil, c.err
-		}
-		l := c.link
-		c.mu.Unlock()
-		p, err := l.conn.ReadMessage()
-		c.mu.Lock()
-		switch {
-		case c.over || c.link != l: // what came is not counted: it is sent again, or nobody wants it
-		case err != nil:
-			c.cut(l, err)
-		default:
-			data, ok, err := c.take(p)
-			if err != nil {
-				c.end(err)
-			} else if ok {
-				return data, nil
-			}
+		p, err := l.conn.ReadMessage() // waits here most of its life: what is on the stack now, stays
+		if data, ok := c.came(l, p, err); ok {
+			return data, nil
 		}
 	}
+}
+
+// linked waits for a connection.
+func (c *conn) linked() (*link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.link == nil && !c.over {
+		c.turn.Wait()
+	}
+	if c.over {
+		return nil, c.err
+	}
+	return c.link, nil
+}
+
+// came takes in what was read from a connection, and gives what of it is for the layer above.
+func (c *conn) came(l *link, p []byte, err error) (data []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over || c.link != l: // what came is not counted: it is sent again, or nobody wants it
+	case err != nil:
+		c.cut(l, err)
+	default:
+		if data, ok, err = c.take(p); err != nil {
+			c.end(err)
+			return nil, false
+		}
+	}
+	return data, ok
 }
 
 // take counts what came and gives what of it is for the layer above.
@@ -181,7 +195,7 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 		case answers(p, opClose):
 			return nil, false, io.EOF
 		case !answers(p, opAck):
-			return nil, false, fmt.Errorf("session: the other side broke the protocol: a control message %.2x where none may be", p)
+			return nil, false, fmt.Errorf("session: %w: a control message %.2x where none may be", wire.ErrBroken, p)
 		}
 		var n uint64
 		if n, data, err = split(p); err == nil {
@@ -213,14 +227,14 @@ func (c *conn) take(p []byte) (data []byte, ok bool, err error) {
 // came alone and cannot count it, so a flood of those that say nothing new ends here.
 func (c *conn) acknowledged(n uint64, alone bool) error {
 	if sent := c.kept.next() - 1; n > sent || n+1 < c.kept.first {
-		return fmt.Errorf("session: the other side broke the protocol: it says it has %d messages; %d were sent, and it had %d before", n, sent, c.kept.first-1)
+		return fmt.Errorf("session: %w: it says it has %d messages; %d were sent, and it had %d before", wire.ErrBroken, n, sent, c.kept.first-1)
 	}
 	switch news := n + 1 - c.kept.first; {
 	case news > 0:
 		c.emptyAcks = max(0, c.emptyAcks-int(min(news, maxEmptyAcks)))
 	case alone:
 		if c.emptyAcks++; c.emptyAcks > maxEmptyAcks {
-			return fmt.Errorf("session: the other side floods: %d acks acknowledged nothing", c.emptyAcks)
+			return fmt.Errorf("session: %w: it floods: %d acks acknowledged nothing", wire.ErrBroken, c.emptyAcks)
 		}
 	}
 	c.free(c.kept.acknowledge(n))
@@ -267,25 +281,26 @@ func (c *conn) attach(l *link, has uint64) error {
 	c.tell()
 	l.next, l.born = has+1, time.Now()
 	c.link, c.err = l, nil
-	c.ackedAt, c.heardAt = c.kept.first, c.received
+	c.ackedAt, c.heardAt = before, c.received
 	c.turn.Broadcast()
 	c.kick()
 	return nil
 }
 
-// cut gives the connection up and has another one looked for, if there may be one.
+// cut gives the connection up and has another one looked for, if there may be one. There may be
+// none for who broke the rules of the connection: the same message would do so again.
 func (c *conn) cut(l *link, why error) {
 	if c.link != l || c.over {
 		return
 	}
-	if c.fresh || c.grace < 0 {
+	if c.fresh || c.grace < 0 || errors.Is(why, wire.ErrBroken) {
 		c.end(why)
 		return
 	}
 	c.drop()
 	c.err = why
 	if c.client != nil {
-		c.redial(why)
+		c.redial(l, why)
 		return
 	}
 	c.cuts++

@@ -303,6 +303,55 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
+// A connection that is cut as soon as it stands, time and again, is a try that brought nothing; one
+// that brought something is followed by another at once.
+func TestCutAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(network)
+		const enough = 1000
+		var cutting atomic.Bool
+		var waits []time.Duration
+		a, b := join(t, n, &Options{OnState: func(s State) {
+			switch {
+			case s.Phase == Waiting:
+				waits = append(waits, time.Until(s.Next))
+			case s.Phase == Resumed && cutting.Load() && n.count() < enough:
+				n.last().cut()
+			}
+		}}, nil)
+		atA, atB := collect(a), collect(b)
+		time.Sleep(time.Minute)
+		cutting.Store(true)
+		before := n.count()
+		n.last().cut()
+		time.Sleep(time.Minute)
+		if dials := n.count() - before; dials < 20 || dials > 200 {
+			t.Errorf("%d dials in a minute", dials)
+		}
+		cutting.Store(false)
+		if time.Sleep(longWait); a.isDown() {
+			t.Errorf("no connection after %v", longWait)
+		}
+		// Either direction counts; what arrived there, from when the next connection tells.
+		for k := 1; k <= 8; k++ {
+			from := b
+			if k > 4 {
+				from = a
+			}
+			write(t, from, (k-1)%4+1, (k-1)%4+1)
+			synctest.Wait()
+			n.last().cut()
+			time.Sleep(longWait)
+			synctest.Wait()
+			if d := waits[len(waits)-1]; d > 0 && k != 5 {
+				t.Errorf("a wait of %v after connection %d that brought something", d, k)
+			}
+		}
+		atA.numbered(t, 4)
+		atB.numbered(t, 4)
+	})
+}
+
 func (c *conn) isDown() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,13 @@
 package wire
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrBroken is what an error of ReadMessage matches if the Conn ended because of what the other
+// side sent, not because it left or the network failed. Whoever reads puts it in the log.
+var ErrBroken = errors.New("the other side broke the protocol")
 
 // A Conn carries whole messages, in order, between two ends.
 //

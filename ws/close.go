@@ -30,7 +30,7 @@ func (f *farewell) writeError() error {
 	case f.answered:
 		return errors.New("ws: the other side has closed the WebSocket")
 	case f.failed:
-		return fmt.Errorf("ws: this side has closed the WebSocket, because of %s", f.reason)
+		return fmt.Errorf("ws: this side has closed the WebSocket: %w: %s", wire.ErrBroken, f.reason)
 	}
 	return wire.ErrClosed
 }

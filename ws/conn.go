@@ -65,16 +65,17 @@ func (c *conn) read(wantText bool) (opcode, []byte, error) {
 		return 0, nil, wire.ErrClosed
 	}
 	c.beginReading()
-	defer c.endReading()
 	if c.readErr != nil {
+		c.endReading()
 		return 0, nil, c.readErr
 	}
-	op, p, err := c.in.next(wantText)
+	op, p, err := c.in.next(wantText) // waits here most of its life: what is on the stack now, stays
 	if err != nil {
 		c.in.release()
 		c.readErr = c.ended(err)
 		err = c.readErr
 	}
+	c.endReading()
 	if c.isClosed() { // meanwhile
 		return 0, nil, wire.ErrClosed
 	}

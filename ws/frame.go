@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/chumsync/chum/wire"
 )
 
 // opcode is the kind of a frame (RFC 6455, 5.2).
@@ -58,7 +60,8 @@ type violation struct {
 	text string
 }
 
-func (v *violation) Error() string { return v.text }
+func (v *violation) Error() string        { return v.text }
+func (v *violation) Is(target error) bool { return target == wire.ErrBroken }
 
 func broken(format string, a ...any) *violation {
 	return &violation{closeProtocol, fmt.Sprintf(format, a...)}

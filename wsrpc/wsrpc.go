@@ -142,6 +142,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // arrive makes a peer of a new connection, unless an old one has waited for it.
 func (s *Server) arrive(beneath wire.Conn, options *rpc.Options) {
 	conn, err := s.sessions.Accept(beneath)
+	if errors.Is(err, wire.ErrBroken) || errors.Is(err, session.ErrRefused) {
+		options.Logger.Warn("wsrpc: connection refused", "reason", err)
+	}
 	s.mu.Lock()
 	delete(s.arriving, beneath)
 	switch {

@@ -124,8 +124,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "stale not fenced", file: "session/session.go", test: "TestSchedules|TestResume|TestHalfOpen",
-		old: "		case c.over || c.link != l:",
-		new: "		case c.over:",
+		old: "	case c.over || c.link != l:",
+		new: "	case c.over:",
 	},
 	{
 		name: "freed when written", file: "session/write.go", test: "TestSchedules",
@@ -144,8 +144,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "proof not checked", file: "session/server.go", test: "TestProofs",
-		old: " || !equal(m.Proof, m.prove(c.secret))",
-		new: "",
+		old: "!equal(m.Proof, m.prove(c.secret))",
+		new: "false",
 	},
 	{
 		name: "proof used again", file: "session/server.go", test: "TestProofs",
