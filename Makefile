@@ -11,7 +11,7 @@ SHELL       := bash
 GO       ?= go
 TOOLS    := bin/.tools-$(shell $(GO) env GOVERSION)
 MODULES  := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod soak/go.mod))
-NODE     := jsonrpc/testdata/node
+NODE     := jsonrpc/testdata/node ts
 RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 # Settings: make fuzz FUZZTIME=10m
@@ -65,12 +65,12 @@ model: ## Check the models of spec/model with spin: they hold, and each of their
 	@bash spec/model/check.sh
 
 .PHONY: node
-node: $(NODE)/node_modules/.package-lock.json ## Install the JSON-RPC client of npm that a test runs, if there is a Node.js
+node: $(NODE:%=%/node_modules/.package-lock.json) ## Install what tests need of npm, a JSON-RPC client and a compiler of TypeScript, if there is a Node.js
 
-$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
 	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-		echo "npm rpc-websockets: not installed and not tested, there is no node and npm (Node.js 18 or newer) in the PATH"; \
-	else cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
+		echo "npm: $* is not installed and not tested, there is no node and npm (Node.js 18 or newer) in the PATH"; \
+	else cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
 
 .PHONY: mutants
 mutants: ## Break one rule of the code at a time: a test must notice each (MUTANTS=-short: three of 34, all texts looked up)

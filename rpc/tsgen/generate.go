@@ -235,12 +235,16 @@ func (g *generator) definition(name string) {
 	}
 }
 
-// rawMember makes one member of a type that travels as a pair raw. It is always there, unless the
-// type stands within others, where it is as it is declared.
+// rawMember makes one member of a type that travels as a pair raw. Whoever gets one has it, also where
+// it was left out; unless the type stands within others, too, where it is as it is declared.
 func (g *generator) rawMember(def string, n *node) {
 	for i, m := range n.members {
 		if m.name == g.raws[def] {
-			n.members[i] = member{m.name, m.of.asRaw(), m.optional && g.inner[def]}
+			raw := m.asRaw()
+			if g.inner[def] {
+				raw.optional, raw.filled = m.optional, false
+			}
+			n.members[i] = raw
 		}
 	}
 }

@@ -16,7 +16,12 @@ import (
 	"github.com/chumsync/chum/rpc"
 )
 
-var update = flag.Bool("update", false, "write testdata/*.golden.ts anew")
+//go:generate go test . -run ^TestGolden$ -update
+
+var update = flag.Bool("update", false, "write the files of goldenDir anew")
+
+// goldenDir is where files stand that the tests of the TypeScript package run.
+const goldenDir = "../../ts/test/generated/"
 
 // Types of the methods that shapesMux has: each way to travel, each sort of schema.
 type (
@@ -183,36 +188,48 @@ func chumMethods(t *testing.T) (d rpc.Description) {
 
 // What is written stays as it is, unless somebody means to change it.
 func TestGolden(t *testing.T) {
+	shapes := shapesMux().Methods()
+	text, err := json.Marshal(shapes, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "shapes.json", append(text, '\n'))
 	for _, tt := range []struct {
 		file    string
 		methods rpc.Description
-		options *Options
+		only    []string
 	}{
-		{"shapes.golden.ts", shapesMux().Methods(), nil},
-		{"chum.golden.ts", chumMethods(t), nil},
-		{"only.golden.ts", chumMethods(t), &Options{Only: []string{"getRef", "setRef"}, Import: "./index.ts", Check: "./check.ts"}},
-		{"empty.golden.ts", rpc.NewMux(rpc.Public).Methods(), nil},
+		{"shapes.ts", shapes, nil},
+		{"chum.ts", chumMethods(t), nil},
+		{"only.ts", chumMethods(t), []string{"getRef", "setRef"}},
+		{"empty.ts", rpc.NewMux(rpc.Public).Methods(), nil},
 	} {
-		got, err := Generate(tt.methods, tt.options)
+		o := &Options{Only: tt.only, Import: "../../src/index.ts", Check: "../../src/check.ts"}
+		got, err := Generate(tt.methods, o)
 		if err != nil {
 			t.Errorf("%s: %v", tt.file, err)
 			continue
 		}
-		if again, err := Generate(tt.methods, tt.options); err != nil || string(again) != string(got) {
+		if again, err := Generate(tt.methods, o); err != nil || string(again) != string(got) {
 			t.Errorf("%s: written twice, it differs: %v", tt.file, err)
 		}
-		file := "testdata/" + tt.file
-		if *update {
-			if err := os.WriteFile(file, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
+		golden(t, tt.file, got)
+	}
+}
+
+// golden holds a file to what should be in it.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(goldenDir+file, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(want), string(got)); diff != "" {
-			t.Errorf("%s is not what is written (go test ./rpc/tsgen -update, if it was meant):\n%s", tt.file, diff)
-		}
+	}
+	want, err := os.ReadFile(goldenDir + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is not what is written (go generate ./rpc/tsgen, if it was meant):\n%s", file, diff)
 	}
 }

@@ -127,7 +127,7 @@ func (p *part) readPair() error {
 	if n.sort == object { // without a name, so it stands nowhere else
 		for i, m := range n.members {
 			if m.name == raws {
-				n.members[i] = member{m.name, m.of.asRaw(), false}
+				n.members[i] = m.asRaw()
 			}
 		}
 	}

@@ -60,6 +60,7 @@ type member struct {
 	name     string
 	of       *node
 	optional bool
+	filled   bool // it may be left out, and is then the zero value
 }
 
 // plain makes a node that asks for no more than a sort.
@@ -72,6 +73,11 @@ func (n *node) asRaw() *node {
 		r.problem = "it travels as raw bytes, and its schema is of something else"
 	}
 	return &r
+}
+
+// asRaw is a member of bytes that travel beside the JSON: whoever gets it has it.
+func (m member) asRaw() member {
+	return member{name: m.name, of: m.of.asRaw(), filled: m.optional}
 }
 
 // annotations are keywords that ask nothing of a value; two of them are told in comments.
@@ -347,7 +353,7 @@ func (n *node) readObject(k keywords) {
 		if slices.Contains([]string{"__proto__", "constructor", "prototype"}, m.name) {
 			k.fail("it has a member %s, which checkers let through from nobody: give it another name", m.name)
 		}
-		n.members = append(n.members, member{m.name, read(m.value), !slices.Contains(required, m.name)})
+		n.members = append(n.members, member{name: m.name, of: read(m.value), optional: !slices.Contains(required, m.name)})
 	}
 	for _, name := range required {
 		if !slices.ContainsFunc(n.members, func(m member) bool { return m.name == name }) {

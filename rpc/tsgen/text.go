@@ -105,10 +105,14 @@ func (g *generator) checkOf(n *node) string {
 }
 
 func (g *generator) memberCheck(m member) string {
-	if m.optional {
-		return key(m.name) + ": is.optional(" + g.checkOf(m.of) + ")"
+	check := g.checkOf(m.of)
+	switch {
+	case m.optional:
+		check = "is.optional(" + check + ")"
+	case m.filled:
+		check = "is.filled(" + check + ")"
 	}
-	return key(m.name) + ": " + g.checkOf(m.of)
+	return key(m.name) + ": " + check
 }
 
 // textOptions are those that say what a string must be like.

@@ -13,6 +13,8 @@ export interface Checker<T> {
   readonly members?: ReadonlyMap<string, Checker<unknown>>;
   /** It may be missing, if it is a member of an object. */
   readonly optional?: true;
+  /** Likewise, and is zero then. */
+  readonly filled?: true;
 }
 
 /** The type that a checker stands for. */
@@ -43,7 +45,14 @@ export interface StringOptions {
   readonly max?: number;
 }
 
-const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+const dateTime = /^(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+
+/** Whether a text is a time as RFC 3339 has it, on a day that there is; in no leap second, which Go cannot read either. */
+const isTime = (value: string): boolean => {
+  const day = dateTime.exec(value)?.[1];
+  const at = Date.parse(day ?? "");
+  return Number.isFinite(at) && new Date(at).toISOString().slice(0, 10) === day; // some take February 30
+};
 
 /** Whether a text is a whole number, as JSON writes it, within what an integer type holds. */
 const holds = (format: string, value: string): boolean => {
@@ -65,8 +74,7 @@ export const string = (options: StringOptions = {}): Checker<string> => {
     }
     if (like && !like.test(value)) fail(path, `a string like ${pattern}`);
     if (format !== undefined && !holds(format, value)) fail(path, `an ${format} in a string`);
-    if (format === "date-time" && !(dateTime.test(value) && Number.isFinite(Date.parse(value))))
-      fail(path, "a time like 2006-01-02T15:04:05Z");
+    if (format === "date-time" && !isTime(value)) fail(path, "a time like 2006-01-02T15:04:05Z");
     return value;
   }, "");
 };
@@ -165,8 +173,9 @@ export const object = <M extends Record<string, Checker<unknown>>>(members: M): 
       if (!isObject(value)) return fail(path, "an object");
       const result: Record<string, unknown> = {};
       for (const [name, check] of list) {
-        const has = Object.hasOwn(value, name);
-        if (has || !check.optional) result[name] = check(has ? value[name] : undefined, withPath(path, name));
+        if (Object.hasOwn(value, name)) result[name] = check(value[name], withPath(path, name));
+        else if (check.filled) result[name] = check.zero;
+        else if (!check.optional) fail(withPath(path, name), "there");
       }
       return result as Members<M>;
     },
@@ -184,6 +193,13 @@ export const optional = <T>(of: Checker<T>): Optional<T> =>
   Object.assign(
     checker<T>((value, path) => of(value, path), of.zero, of.members),
     { optional: true as const },
+  );
+
+/** A member of an object that may be missing, and is zero then: of the bytes of a pair. */
+export const filled = <T>(of: Checker<T>): Checker<T> =>
+  Object.assign(
+    checker<T>((value, path) => of(value, path), of.zero, of.members),
+    { filled: true as const },
   );
 
 export const nullable = <T>(of: Checker<T>): Checker<T | null> =>

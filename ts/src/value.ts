@@ -106,7 +106,7 @@ export const readValue = (form: number, r: Reader, check?: Checker<unknown>, raw
       value = [head, body];
     } else if (isDict(head)) head[raw] = body;
     else throw new Error("unexpected raw bytes");
-  } else if (head === undefined && check?.zero !== undefined) return check.zero;
+  } else if (head === undefined) value = check?.zero;
   return check ? check(value, "value") : value;
 };
 

@@ -6,6 +6,7 @@ import {
   bytes,
   type Checked,
   type Checker,
+  filled,
   integer,
   lazy,
   literal,
@@ -226,7 +227,7 @@ test("errors say where", () => {
   };
   expect(at({ id: -1 })).toBe("note.id: it should be an integer from 0 to 4294967295");
   expect(at({ tree: { name: "x", children: [{ name: "y" }, {}] } })).toBe(
-    "note.tree.children[1].name: it should be a string",
+    "note.tree.children[1].name: it should be there",
   );
   expect(at({ sizes: JSON.parse('{"__proto__": 1}') })).toMatch(/^note.sizes.__proto__/);
   expect(at({ kind: "4" })).toBe("note.kind: it should be one of text, image, 3");
@@ -242,6 +243,34 @@ test("an object's result has no members but those declared, whatever their names
   expect(() => object({ a: string() })([], "x")).toThrow();
   expect(() => object({ a: string() })(Object.create({ a: "inherited" }), "x")).toThrow(/x.a/);
   expect(() => object({ ["__proto__"]: string() })).toThrow(/cannot be named/);
+});
+
+test("what is missing is refused, unless it may be", () => {
+  const check = object({ any: unknown(), bytes: filled(bytes(0, 2)), more: optional(unknown()) });
+  expect(check({ any: null }, "x")).toEqual({ any: null, bytes: new Uint8Array() });
+  expect(() => check({ bytes: "AP8=" }, "x")).toThrow("x.any: it should be there");
+  expect(() => check({ any: 1, bytes: null }, "x")).toThrow("x.bytes: it should be 0 to 2 bytes");
+});
+
+test("times are on days that there are", () => {
+  const check = string({ format: "date-time" });
+  for (const good of ["2024-02-29T23:59:59.123456789Z", "0000-01-01t00:00:00z", "9999-12-31T00:00:00-23:59"]) {
+    expect(check(good, "t")).toBe(good);
+  }
+  for (const bad of [
+    "2026-02-29T00:00:00Z",
+    "2026-04-31T00:00:00Z",
+    "2026-01-00T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-01-01T24:00:00Z",
+    "2026-01-01T00:60:00Z",
+    "2026-01-01T00:00:00+24:00",
+    "2026-01-01 00:00:00Z",
+    "2026-01-01T00:00:00",
+    "2026-01-01",
+  ]) {
+    expect(() => check(bad, "t"), bad).toThrow("t: it should be a time");
+  }
 });
 
 test("numbers in strings", () => {

@@ -18,7 +18,9 @@ test("what the READMEs show compiles", () => {
         writeFileSync(join(directory, files.at(-1)!), code!);
       }
     }
-    expect(files.length).toBe(3);
+    expect(files.length).toBe(4);
+    const generated = JSON.stringify("../../test/generated/server.ts");
+    writeFileSync(join(directory, "methods.ts"), `export { count, echoText as greet, expect } from ${generated};`);
     const config = {
       extends: join(root, "test/tsconfig.json"),
       compilerOptions: { rootDir: root, paths: { "@chumsync/chum": [join(root, "src/index.ts")] } },

@@ -130,7 +130,7 @@ func visit(w http.ResponseWriter, r *http.Request) {
 	}
 	defer peer.Close()
 	word, err := greet.Call(r.Context(), peer, "Hello")
-	sum := 0
+	sum := int32(0)
 	for n, failed := range count.Call(r.Context(), peer, 100) {
 		err = errors.Join(err, failed)
 		sum += n

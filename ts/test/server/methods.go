@@ -37,7 +37,7 @@ type Part struct {
 
 // Sum is what was fed to a stream of bytes.
 type Sum struct {
-	Size   int64  `json:"size"`
+	Size   int64  `json:"size" minimum:"0" maximum:"9007199254740991"`
 	SHA256 string `json:"sha256"`
 }
 
@@ -62,10 +62,10 @@ const (
 	once      rpc.Method[string, int]            = "once"    // how often it was called with this word
 	memory    rpc.Method[struct{}, uint64]       = "memory"
 
-	count       rpc.Source[int, int]               = "count"
-	total       rpc.Sink[struct{}, int, int]       = "total"
+	count       rpc.Source[int32, int32]           = "count"
+	total       rpc.Sink[struct{}, int32, int32]   = "total"
 	chat        rpc.Duplex[string, string, string] = "chat"
-	read        rpc.Source[int64, []byte]          = "read"    // so many bytes, each its offset mod 251
+	read        rpc.Source[int32, []byte]          = "read"    // so many bytes, each its offset mod 251
 	write       rpc.Sink[struct{}, []byte, Sum]    = "write"   // reads all
 	hold        rpc.Sink[string, []byte, Sum]      = "hold"    // reads nothing until released
 	free        rpc.Method[string, struct{}]       = "release" // lets hold read
@@ -162,8 +162,8 @@ func calls(mux *rpc.Mux) {
 }
 
 func streams(mux *rpc.Mux) {
-	count.Handle(mux, func(_ context.Context, n int) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
+	count.Handle(mux, func(_ context.Context, n int32) iter.Seq2[int32, error] {
+		return func(yield func(int32, error) bool) {
 			for i := range n {
 				if !yield(i, nil) {
 					return
@@ -171,8 +171,8 @@ func streams(mux *rpc.Mux) {
 			}
 		}
 	})
-	total.Handle(mux, func(_ context.Context, _ struct{}, in iter.Seq2[int, error]) (int, error) {
-		sum := 0
+	total.Handle(mux, func(_ context.Context, _ struct{}, in iter.Seq2[int32, error]) (int32, error) {
+		sum := int32(0)
 		for v, err := range in {
 			if err != nil {
 				return 0, err
@@ -190,8 +190,8 @@ func streams(mux *rpc.Mux) {
 			}
 		}
 	})
-	rpc.HandleWriter(mux, read, func(_ context.Context, n int64, w io.Writer) error {
-		_, err := io.CopyN(w, &pattern{}, n)
+	rpc.HandleWriter(mux, read, func(_ context.Context, n int32, w io.Writer) error {
+		_, err := io.CopyN(w, &pattern{}, int64(n))
 		return err
 	})
 	rpc.HandleReader(mux, write, func(_ context.Context, _ struct{}, r io.Reader) (Sum, error) { return sum(r) })

@@ -1,6 +1,18 @@
 // How a program uses what is generated, and what must not compile.
-import type { Peer, Stream } from "@chumsync/chum";
-import { expect, GetBlob, getBlob, getClosure, getRef, getStatus, listRefs, putClosure, putObjects, type Ref, setRef } from "./chum.golden.ts";
+import type { Peer, Stream } from "../src/index.ts";
+import {
+  expect,
+  GetBlob,
+  getBlob,
+  getClosure,
+  getRef,
+  getStatus,
+  listRefs,
+  putClosure,
+  putObjects,
+  type Ref,
+  setRef,
+} from "./generated/chum.ts";
 
 export const use = async (peer: Peer): Promise<number> => {
   const ref: Ref = await getRef(peer, "notes", { timeout: 5_000 });
@@ -8,7 +20,8 @@ export const use = async (peer: Peer): Promise<number> => {
   await setRef(peer, { name: "notes", root: ref.root, changed: ref.changed });
   const streams: Stream<Uint8Array> = getBlob(peer, { link: ref.root, offset: 1 });
   const bytes: ReadableStream<Uint8Array> = GetBlob.bytes(peer, { link: ref.root });
-  for await (const batch of getClosure(peer, { roots: [ref.root] })) await putObjects(peer, { sizes: batch.sizes, data: batch.data });
+  for await (const batch of getClosure(peer, { roots: [ref.root] }))
+    await putObjects(peer, { sizes: batch.sizes, data: batch.data });
   for await (const { root } of listRefs(peer)) if (root.kind === "blob") break;
   await putClosure(peer, ref, [{ sizes: [1], data: new Uint8Array(1) }], { signal: AbortSignal.timeout(10) });
   for (const { method, part } of await expect(peer)) throw new Error(`${method}: ${part}`);

@@ -4,7 +4,7 @@ import {
   compare,
   type Difference,
   type Peer,
-} from "@chumsync/chum";
+} from "../../src/index.ts";
 
 /**
  * What this file was made from: the hash of all that was served, and of the methods above name, kind

@@ -15,8 +15,8 @@ import {
   type Source,
   source,
   type Stream,
-} from "@chumsync/chum";
-import * as is from "@chumsync/chum/check";
+} from "../../src/index.ts";
+import * as is from "../../src/check.ts";
 
 export type Time = string;
 
@@ -135,7 +135,7 @@ const checkDigest: is.Checker<Digest> = is.string({ pattern: "^[0-9a-f]{8}$" });
 
 const checkBlob: is.Checker<Blob> = is.object({
   id: checkDigest,
-  body: is.bytes(),
+  body: is.filled(is.bytes()),
 });
 
 const checkEither: is.Checker<Either> = is.union(is.string({ format: "email", min: 1, max: 9 }), is.nullable(is.integer(0, 9)), is.literal(false), is.array(is.unknown(), 1, 3));
@@ -342,8 +342,8 @@ export const inline = (peer: Peer, value: { A: number; B: number }, options?: Ca
 
 export const InlinePair: Method<{ Name: string; Data: Uint8Array }, { Name: string; Data: Uint8Array }> = method("inline.pair", {
   params: { form: "pair", positions: ["Name", "Data"] },
-  args: is.object({ Name: is.string(), Data: is.bytes() }),
-  result: is.object({ Name: is.string(), Data: is.bytes() }),
+  args: is.object({ Name: is.string(), Data: is.filled(is.bytes()) }),
+  result: is.object({ Name: is.string(), Data: is.filled(is.bytes()) }),
   resultRaw: "Data",
 });
 

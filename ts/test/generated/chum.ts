@@ -13,8 +13,8 @@ import {
   type Source,
   source,
   type Stream,
-} from "@chumsync/chum";
-import * as is from "@chumsync/chum/check";
+} from "../../src/index.ts";
+import * as is from "../../src/check.ts";
 
 /** A Batch is several objects, one after the other. On the wire its Data travels raw. */
 export interface Batch {
@@ -148,7 +148,7 @@ export type Time = string;
 
 const checkBatch: is.Checker<Batch> = is.object({
   sizes: is.array(is.integer(0, 4194304)),
-  data: is.bytes(),
+  data: is.filled(is.bytes()),
 });
 
 const checkKind: is.Checker<Kind> = is.literal("blob", "file", "tree");

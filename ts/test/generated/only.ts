@@ -7,8 +7,8 @@ import {
   type Method,
   method,
   type Peer,
-} from "./index.ts";
-import * as is from "./check.ts";
+} from "../../src/index.ts";
+import * as is from "../../src/check.ts";
 
 /**
  * Hash names an object: it is the SHA-256 (FIPS 180-4) of the object's bytes,
