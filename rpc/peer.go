@@ -264,7 +264,8 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 
 // checkDrained tells Shutdown when the last open call has gone and its answer is written.
 func (p *Peer) checkDrained() {
-	written := !p.helloSeen || !p.line.busy && !p.line.pending()
+	// Before its hello the other side is told nothing, and would take the end for final.
+	written := p.line.conn == nil || p.helloSeen && !p.line.busy && !p.line.pending()
 	if p.draining && len(p.calls) == 0 && p.running == 0 && written && !closed(p.drained) {
 		close(p.drained)
 	}
