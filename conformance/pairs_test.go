@@ -1,0 +1,75 @@
+package conformance
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/chumsync/chum/rpc"
+	"github.com/chumsync/chum/spec/vectors"
+	"github.com/chumsync/chum/wsrpc"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func load(t *testing.T) File {
+	t.Helper()
+	f, err := Load(vectors.Conformance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// suite makes one for a server; its proxy is closed with the test.
+func suite(t *testing.T, url string) *Suite {
+	t.Helper()
+	p, err := NewProxy(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return &Suite{File: load(t), URL: url, Proxy: p}
+}
+
+// goServer is ours, on loopback.
+func goServer(t *testing.T, services *rpc.Mux) string {
+	t.Helper()
+	peers := wsrpc.Handler(services, &wsrpc.Options{RPC: rpc.Options{Logger: slog.New(slog.DiscardHandler)}})
+	server := httptest.NewServer(peers)
+	t.Cleanup(func() {
+		server.Close()
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		peers.Shutdown(now)
+	})
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+func TestGoToGo(t *testing.T) { judgeServer(t, "Go → Go", goServer(t, Services("resume"))) }
+
+func judgeServer(t *testing.T, pair, url string) {
+	t.Helper()
+	begin := time.Now()
+	verdicts, err := suite(t, url).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Summarize(pair, vectors.Conformance, verdicts)
+	for _, v := range verdicts {
+		if v.Why != "" {
+			t.Errorf("%s: %s: %s", v.Group, v.Name, v.Why)
+		}
+	}
+	t.Logf("%s: %d cases, %d passed, %d not offered, in %s", pair, len(verdicts), r.Total().Passed, r.Total().NotOffered, time.Since(begin))
+	if dir := *results; dir != "" {
+		if err := r.write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
