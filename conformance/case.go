@@ -21,17 +21,17 @@ type Case struct {
 	Group string `json:"group"`
 	Name  string `json:"name"`
 	// Needs is what an implementation may leave out: "resume", sessions on the server. "" is nothing.
-	Needs string `json:"needs,omitempty"`
+	Needs string `json:"needs,omitzero"`
 	// Fault is what becomes of the connection; nil is nothing.
-	Fault *Fault `json:"fault,omitempty"`
+	Fault *Fault `json:"fault,omitzero"`
 	// Calls make it a peer case.
-	Calls []Call `json:"calls,omitempty"`
+	Calls []Call `json:"calls,omitzero"`
 	// Together says that all calls are made before the first has answered.
 	Together bool `json:"together,omitzero"`
 	// Steps make it a wire case.
-	Steps []Step `json:"steps,omitempty"`
+	Steps []Step `json:"steps,omitzero"`
 	// End is what comes of the steps.
-	End *End `json:"end,omitempty"`
+	End *End `json:"end,omitzero"`
 }
 
 // A Call is one to be made, and its Outcome that is wanted. It travels as the argument of the method "back", too.
@@ -40,7 +40,7 @@ type Call struct {
 	// Arg is the argument of a typed call, see data.go for bytes in it. Missing: nothing.
 	Arg jsontext.Value `json:"arg,omitzero"`
 	// Args are those of a call by name, by position; Arg is then missing.
-	Args []jsontext.Value `json:"args,omitempty"`
+	Args []jsontext.Value `json:"args,omitzero"`
 	// Named makes a call by name that has no arguments.
 	Named bool `json:"named,omitzero"`
 	// Items are what is fed to a sink or a duplex.
@@ -50,11 +50,11 @@ type Call struct {
 	// Timeout is the call's, in milliseconds. 0 is that of the peer.
 	Timeout int `json:"timeout,omitzero"`
 	// Cancel and Cut name a handler: when it runs ("started"), the call is cancelled or its connection cut.
-	Cancel string `json:"cancel,omitempty"`
-	Cut    string `json:"cut,omitempty"`
+	Cancel string `json:"cancel,omitzero"`
+	Cut    string `json:"cut,omitzero"`
 	// Metadata, Key, Repeat and Priority go with the call.
-	Metadata map[string]string `json:"metadata,omitempty"`
-	Key      string            `json:"key,omitempty"`
+	Metadata map[string]string `json:"metadata,omitzero"`
+	Key      string            `json:"key,omitzero"`
 	Repeat   bool              `json:"repeat,omitzero"`
 	Priority int               `json:"priority,omitzero"`
 
@@ -69,8 +69,8 @@ type Call struct {
 type Outcome struct {
 	Result   jsontext.Value `json:"result,omitzero"`
 	Items    jsontext.Value `json:"items,omitzero"` // of a stream, the last bytes or numbers also when it failed
-	Code     string         `json:"code,omitempty"`
-	Executed string         `json:"executed,omitempty"`
+	Code     string         `json:"code,omitzero"`
+	Executed string         `json:"executed,omitzero"`
 	Data     jsontext.Value `json:"data,omitzero"` // of the error
 }
 
@@ -87,8 +87,8 @@ type Fault struct {
 
 // A Step of a wire case sends a message or waits for a frame.
 type Step struct {
-	Send  *string `json:"send_hex,omitempty"`
-	Await *Await  `json:"await,omitempty"`
+	Send  *string `json:"send_hex,omitzero"`
+	Await *Await  `json:"await,omitzero"`
 }
 
 // An Await is a frame that must come.
@@ -100,12 +100,12 @@ type Await struct {
 // An End is what came of a wire case: the answers, and whether the connection is cut.
 type End struct {
 	// Cut is the code of the bye with which the connection ends; "" if it goes on. What was answered before is then not asked.
-	Cut string `json:"cut,omitempty"`
+	Cut string `json:"cut,omitzero"`
 	// Results is how many of the sender's calls were answered with a result, Errors what became of the others.
 	Results int       `json:"results,omitzero"`
-	Errors  []Refusal `json:"errors,omitempty"`
+	Errors  []Refusal `json:"errors,omitzero"`
 	// Back is the result of the sender's call of "back", which then is among Results.
-	Back *Outcome `json:"back,omitempty"`
+	Back *Outcome `json:"back,omitzero"`
 	// Last says that there is no id left for a call to see that the connection goes on.
 	Last bool `json:"last,omitzero"`
 }

@@ -54,7 +54,7 @@ var players = map[string]func(context.Context, *rpc.Peer, *Call) Outcome{
 }
 
 // play makes a call and tells what came of it. cut resets the connection.
-func play(ctx context.Context, p *rpc.Peer, c *Call, cut func() error) Outcome {
+func play(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 	o := outcome(ctx, p, c, cut)
 	if c.Cancel+c.Cut != "" || c.Timeout > 0 && o.Code != "" {
 		o.Items = nil // how much had come by then is chance
@@ -65,7 +65,7 @@ func play(ctx context.Context, p *rpc.Peer, c *Call, cut func() error) Outcome {
 	return o
 }
 
-func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func() error) Outcome {
+func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 	player := players[c.Method]
 	switch {
 	case c.Args != nil || c.Named:
@@ -94,10 +94,8 @@ func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func() error) Outcom
 	}
 	if c.Cancel != "" {
 		cancel()
-	} else if err := cut(); err != nil {
-		cancel()
-		<-done
-		return failed(err)
+	} else {
+		cut()
 	}
 	return <-done
 }

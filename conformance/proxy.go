@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,8 @@ import (
 )
 
 // A Proxy stands between clients and servers of the suite and does to their connections what a Fault says. A client asks it
-// for a WebSocket by a URL that names the server ("to"), the fault as JSON, and the case, whose connections "POST /cut" resets.
+// for a WebSocket by a URL that names the server ("to"), the fault as JSON, and the case. "POST /cut" resets the case's connections, and
+// "GET /resets" tells how many the fault has.
 // It listens on loopback and goes nowhere but to the servers it was told.
 type Proxy struct {
 	server http.Server
@@ -48,6 +48,7 @@ func NewProxy(servers ...string) (*Proxy, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", p.pass)
 	mux.HandleFunc("POST /cut", p.cut)
+	mux.HandleFunc("GET /resets", p.resets)
 	p.server = http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // of connections that were cut
@@ -89,17 +90,33 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-// cut resets the connections of a case.
-func (p *Proxy) cut(w http.ResponseWriter, r *http.Request) {
+// Cut resets the connections of a case.
+func (p *Proxy) Cut(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	t := p.cases[r.FormValue("case")]
-	if t == nil {
-		http.Error(w, "no such case", http.StatusNotFound)
-		return
+	if t := p.cases[name]; t != nil {
+		t.end()
 	}
-	t.end()
+}
+
+// Resets tells how many connections of a case its fault has reset.
+func (p *Proxy) Resets(name string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.cases[name]; t != nil {
+		return t.reset
+	}
+	return 0
+}
+
+func (p *Proxy) cut(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	p.Cut(r.FormValue("case"))
+}
+
+func (p *Proxy) resets(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	fmt.Fprint(w, p.Resets(r.FormValue("case"))) //nolint:errcheck // or whoever asked has gone
 }
 
 func (t *route) end() {
@@ -166,9 +183,10 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	for from, after := range [2]int{fault.Up, fault.Down} {
 		both.Go(func() {
 			if c.carry(from, after, &fault) {
-				p.mu.Lock()
+				p.mu.Lock() // before the client knows of it, and comes again
 				t.reset++
 				p.mu.Unlock()
+				c.end()
 			}
 		})
 	}
@@ -206,7 +224,11 @@ func (c *passage) end() {
 // carry brings the messages of one direction over, until either side ends or the fault resets them.
 func (c *passage) carry(from, after int, fault *Fault) (reset bool) {
 	in, out := c.conns[from], c.conns[1-from]
-	defer out.Close()
+	defer func() {
+		if !reset {
+			out.Close()
+		}
+	}()
 	for n := 1; ; n++ {
 		msg, err := in.ReadMessage()
 		if err != nil {
@@ -220,7 +242,6 @@ func (c *passage) carry(from, after int, fault *Fault) (reset bool) {
 				c.links[1-from].half.Store(true)
 				out.WriteMessage(msg) //nolint:errcheck // it is half of one
 			}
-			c.end()
 			return true
 		}
 		if err := c.write(out, msg, fault.Split); err != nil {
@@ -287,21 +308,4 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return &link{Conn: c}, nil
-}
-
-// Cut resets the connections of a case at a proxy, wherever that is.
-func Cut(ctx context.Context, proxy, name string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+proxy+"/cut?case="+url.QueryEscape(name), nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("conformance: the proxy answered %s", strconv.Itoa(answer.StatusCode))
-	}
-	return nil
 }

@@ -128,12 +128,15 @@ func (s *Suite) play(ctx context.Context, c *Case) error {
 		return err
 	}
 	defer p.Close()
-	cut := func() error { return Cut(ctx, s.Proxy.Address(), id) }
+	cut := func() { s.Proxy.Cut(id) }
 	if err := playAll(ctx, p, calls, c.Together, cut); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(calls, func(c Call) bool { return c.Cut != "" }) {
 		return nil
+	}
+	if f := c.Fault; f != nil && f.Up+f.Down > 0 && s.Proxy.Resets(id) == 0 {
+		return errors.New("the fault did not happen: too little was sent")
 	}
 	if err := p.Shutdown(ctx); err != nil {
 		return fmt.Errorf("the end is not in order: %w", err)
@@ -147,7 +150,7 @@ func named(calls []Call, id string) (named []Call, err error) {
 }
 
 // playAll makes the calls, one after the other or all at once.
-func playAll(ctx context.Context, p *rpc.Peer, calls []Call, together bool, cut func() error) error {
+func playAll(ctx context.Context, p *rpc.Peer, calls []Call, together bool, cut func()) error {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var wrong []error
@@ -170,7 +173,7 @@ func playAll(ctx context.Context, p *rpc.Peer, calls []Call, together bool, cut 
 }
 
 // judge makes a call, or has the other side make it, and compares.
-func judge(ctx context.Context, p *rpc.Peer, c *Call, cut func() error) error {
+func judge(ctx context.Context, p *rpc.Peer, c *Call, cut func()) error {
 	var got Outcome
 	if c.Back {
 		asked := *c
