@@ -1,9 +1,13 @@
 package conformance
 
 import (
+	"bufio"
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +72,54 @@ func judgeServer(t *testing.T, pair, url string) {
 	}
 	t.Logf("%s: %d cases, %d passed, %d not offered, in %s", pair, len(verdicts), r.Total().Passed, r.Total().NotOffered, time.Since(begin))
 	if dir := *results; dir != "" {
-		if err := r.write(dir); err != nil {
+		if err := r.Write(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestGoToTS(t *testing.T) {
+	judgeServer(t, "Go → TS", nodeServer(t))
+}
+
+// nodeServer is that of the TypeScript package.
+func nodeServer(t *testing.T) string {
+	t.Helper()
+	node, err := filepath.Glob("../bin/node/node_modules/node-*/bin/node") // what tools/ts.sh brings
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "node"
+	if len(node) > 0 {
+		name = node[0]
+	}
+	// From 22.18 on, Node.js runs TypeScript as it is.
+	if err := exec.CommandContext(t.Context(), name, "-e", `process.exit(process.features.typescript ? 0 : 1)`).Run(); err != nil {
+		t.Skip("there is no Node.js that runs TypeScript (22.18 or newer): make ts brings one")
+	}
+	if _, err := os.Stat("../ts/node_modules/ws"); err != nil {
+		t.Skip("the npm packages of ts are not installed: make ts does it")
+	}
+	server := exec.CommandContext(t.Context(), name, "../ts/test/conformance/main.ts")
+	server.Stderr = os.Stderr
+	in, err := server.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close() // with which it ends
+		server.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
 }

@@ -4,8 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Result is what passed between two implementations.
@@ -56,6 +61,16 @@ func (r Result) Total() Group {
 		all.NotOffered += g.NotOffered
 	}
 	return all
+}
+
+// Write keeps the result in a directory, in a file named for the pair.
+func (r Result) Write(dir string) error {
+	text, err := json.Marshal(r, jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	name := strings.ReplaceAll(strings.ToLower(r.Pair), " → ", "-") + ".json"
+	return os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644)
 }
 
 // String is the group's cell of a table: "12/12", or "–" if nothing of it is offered.

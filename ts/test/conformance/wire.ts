@@ -1,0 +1,118 @@
+import { framesOf, type Got, textOf } from "../raw.ts";
+import type { Case, End } from "./case.ts";
+import { same, unhex } from "./data.ts";
+
+const kinds = [
+  ...["", "hello", "request", "result", "error", "cancel", "item", "end", "part"],
+  ...["credit", "mark", "ack", "ping", "pong", "goaway", "bye"],
+];
+const lastID = Number.MAX_SAFE_INTEGER;
+
+/** A call of "echo" with the last id that there is. */
+const probe = unhex(`32ffffffffffffff0f1300000004${hexOf("echo")}${hexOf("still there")}`);
+
+function hexOf(text: string): string {
+  return Array.from(text, (c) => c.charCodeAt(0).toString(16)).join("");
+}
+
+/** The side that writes by hand. */
+class Writer {
+  readonly got: Got[] = [];
+  closed = false;
+  readonly #socket: WebSocket;
+  #changed: () => void = () => {};
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      this.got.push(...framesOf(new Uint8Array(data as ArrayBuffer)));
+      this.#changed();
+    });
+    socket.addEventListener("close", () => {
+      this.closed = true;
+      this.#changed();
+    });
+  }
+
+  send(message: Uint8Array<ArrayBuffer>): void {
+    if (!this.closed) this.#socket.send(message);
+  }
+
+  /** Waits until something holds. */
+  async until(holds: () => boolean, what: string): Promise<void> {
+    while (!holds()) {
+      if (this.closed) throw new Error(`${what} did not come: ${this.told()}`);
+      await new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`${what} did not come in time: ${this.told()}`)), 15_000);
+        this.#changed = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  frame(kind: string, id: number): Promise<void> {
+    return this.until(() => this.got.some((f) => kinds[f.kind] === kind && f.id === id), `${kind} ${id}`);
+  }
+
+  told(): string {
+    return this.got.map((f) => `${kinds[f.kind]} ${f.id} ${textOf(f.payload).slice(0, 200)}`).join("; ");
+  }
+}
+
+/** Plays a wire case, and throws what was not as it should be. */
+export async function converse(url: string, hello: string, c: Case): Promise<void> {
+  const socket = new WebSocket(url, "chum.1");
+  socket.binaryType = "arraybuffer";
+  const w = new Writer(socket);
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", () => reject(new Error("cannot connect")));
+  });
+  try {
+    const end = c.end as End;
+    w.send(unhex(hello));
+    await w.frame("hello", 0);
+    for (const step of c.steps ?? []) {
+      if (step.await) await w.frame(step.await.kind, step.await.id);
+      if (step.send_hex !== undefined) w.send(unhex(step.send_hex));
+    }
+    if (end.cut === undefined) await goesOn(w, end);
+    else await w.until(() => w.closed, "the end");
+    compare(w, end);
+  } finally {
+    socket.close();
+  }
+}
+
+/** Sees that all answers come, and that another call is answered. */
+async function goesOn(w: Writer, end: End): Promise<void> {
+  const want = (end.results ?? 0) + (end.errors?.length ?? 0);
+  await w.until(() => w.got.filter((f) => f.kind === 3 || f.kind === 4).length >= want, `${want} answers`);
+  if (end.last) return;
+  w.send(probe);
+  await w.frame("result", lastID);
+  const { form, payload } = w.got.at(-1) as Got;
+  if (form !== 1 || textOf(payload) !== "still there") throw new Error(`the last call: ${form} ${textOf(payload)}`);
+}
+
+/** Holds all that came against what was to come. */
+function compare(w: Writer, want: End): void {
+  const got: End = { ...(want.last && { last: true }) };
+  const results = w.got.filter((f) => f.kind === 3 && (f.id !== lastID || want.last));
+  const errors = w.got.filter((f) => f.kind === 4).map((f) => ({ id: f.id, ...refusal(f) }));
+  for (const f of w.got) if (f.kind === 15) got.cut = refusal(f).code;
+  if (want.cut === undefined) {
+    if (results.length) got.results = results.length;
+    if (errors.length) got.errors = errors.sort((a, b) => a.id - b.id);
+    const back = want.back && results.find((f) => f.id === 1);
+    if (back) got.back = JSON.parse(textOf(back.payload));
+  }
+  if (!same(got, want)) throw new Error(`it came to ${JSON.stringify(got)}, not ${JSON.stringify(want)}; ${w.told()}`);
+}
+
+function refusal({ payload }: Got): { code: string; executed: string } {
+  const { code, executed } = JSON.parse(textOf(payload));
+  return { code, executed };
+}
