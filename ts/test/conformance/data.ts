@@ -78,7 +78,8 @@ export const toItems = (value: unknown): unknown[] => {
 export const same = (a: unknown, b: unknown): boolean => {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const there = (o: object): string[] => Object.keys(o).filter((name) => (o as Record<string, unknown>)[name] !== undefined);
+  const there = (o: object): string[] =>
+    Object.keys(o).filter((name) => (o as Record<string, unknown>)[name] !== undefined);
   const names = there(a);
   return (
     names.length === there(b).length &&

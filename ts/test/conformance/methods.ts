@@ -90,7 +90,10 @@ export const measure = method<Part, { size: number; right: boolean }>("measure",
 });
 export const give = method<number, Uint8Array>("give", { args: int, result: bytes() });
 export const hi = method<string, string>("hi", { args: text, result: text });
-export const fail = method<Failure, void>("fail", { params: { positions: ["code", "message", "data"] }, args: failure });
+export const fail = method<Failure, void>("fail", {
+  params: { positions: ["code", "message", "data"] },
+  args: failure,
+});
 export const crash = method<void, void>("crash", { params: none });
 export const hang = method<void, void>("hang", { params: none });
 export const wait = method<string, void>("wait", { args: text });
@@ -107,7 +110,12 @@ export const parts = source<number, Part>("parts", { args: int, out: part, outRa
 export const breakOff = source<number, number>("breakOff", { args: int, out: int });
 export const drip = source<string, number>("drip", { args: text, out: int });
 export const total = sink<void, number, number>("total", { params: none, in: int, result: int });
-export const write = sink<void, Uint8Array, Part>("write", { params: none, in: bytes(), result: part, resultRaw: "data" });
+export const write = sink<void, Uint8Array, Part>("write", {
+  params: none,
+  in: bytes(),
+  result: part,
+  resultRaw: "data",
+});
 export const first = sink<number, number, number>("first", { args: int, in: int, result: int });
 export const deaf = sink<void, Uint8Array, string>("deaf", { params: none, in: bytes(), result: text });
 export const refuse = sink<number, number, number>("refuse", { args: int, in: int, result: int });
@@ -146,9 +154,23 @@ export interface Known {
 }
 
 export const known: ReadonlyMap<string, Known> = new Map<string, Known>([
-  ...[about, ...echoes, measure, give, hi, fail, crash, hang, wait, started, cancelled, metadata, tally, tallied, back].map(
-    (m): [string, Known] => [m.name, { unary: m as Method<unknown, unknown> }],
-  ),
+  ...[
+    about,
+    ...echoes,
+    measure,
+    give,
+    hi,
+    fail,
+    crash,
+    hang,
+    wait,
+    started,
+    cancelled,
+    metadata,
+    tally,
+    tallied,
+    back,
+  ].map((m): [string, Known] => [m.name, { unary: m as Method<unknown, unknown> }]),
   ...[count, parts, breakOff, drip, zero, read].map((m): [string, Known] => [
     m.name,
     { source: m as Source<unknown, unknown>, bytes: m.name === "zero" || m.name === "read" },

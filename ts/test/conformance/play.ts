@@ -42,7 +42,8 @@ export async function play(peer: Peer, call: Call, cut: () => unknown = () => {}
 async function make(peer: Peer, call: Call, options: CallOptions): Promise<Outcome> {
   const method = known.get(call.method);
   const { args, named, take = 0 } = call;
-  if (args || named) return { result: toData((await peer.send(call.method, ...(fromData(args ?? []) as unknown[]))) ?? null) };
+  if (args || named)
+    return { result: toData((await peer.send(call.method, ...(fromData(args ?? []) as unknown[]))) ?? null) };
   const argument = fromData(call.arg);
   if (method?.unary) {
     // What "back" takes and gives is data already.

@@ -59,11 +59,18 @@ const mark = (): Mark => {
   return { done, set };
 };
 
+/** Waits for the signal. */
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve());
   });
+
+/** Fails when the signal has come, as a handler does that was given up. */
+const given = async (signal: AbortSignal): Promise<never> => {
+  await aborted(signal);
+  throw signal.reason;
+};
 
 async function sum(items: AsyncIterable<number>, n: number): Promise<number> {
   let sum = 0;
@@ -109,11 +116,12 @@ function states(mux: Mux): void {
   const begun = recent(mark);
   const over = recent(mark);
   const counts = recent(() => ({ n: 0 }));
-  hang.handle(mux, (_, { signal }) => aborted(signal));
+  hang.handle(mux, (_, { signal }) => given(signal));
   wait.handle(mux, async (name, { signal }) => {
     begun(name).set();
     await aborted(signal);
     over(name).set();
+    throw signal.reason;
   });
   drip.handle(mux, async function* (name, { signal }) {
     try {
@@ -156,10 +164,7 @@ function streams(mux: Mux): void {
     for await (const b of items) list.push(b);
     return { name: "written", data: concat(list) };
   });
-  deaf.handle(mux, async (_, __, { signal }) => {
-    await aborted(signal);
-    return "";
-  });
+  deaf.handle(mux, (_, __, { signal }) => given(signal));
   chat.handle(mux, async function* (who, items) {
     for await (const word of items) yield `${who}: ${word}`;
   });
