@@ -28,8 +28,9 @@ type Case struct {
 	Calls []Call `json:"calls,omitzero"`
 	// Together says that all calls are made before the first has answered.
 	Together bool `json:"together,omitzero"`
-	// Steps make it a wire case.
+	// Steps make it a wire case. Bare says that nothing goes before them, not even the hello.
 	Steps []Step `json:"steps,omitzero"`
+	Bare  bool   `json:"bare,omitzero"`
 	// End is what comes of the steps.
 	End *End `json:"end,omitzero"`
 }
@@ -93,7 +94,7 @@ type Step struct {
 
 // An Await is a frame that must come.
 type Await struct {
-	Kind string `json:"kind"` // as wire.Kind names it
+	Kind string `json:"kind"` // as wire.Kind names it; or "session", and its op as the id
 	ID   uint64 `json:"id"`
 }
 
@@ -101,6 +102,8 @@ type Await struct {
 type End struct {
 	// Cut is the code of the bye with which the connection ends; "" if it goes on. What was answered before is then not asked.
 	Cut string `json:"cut,omitzero"`
+	// Closed says that the connection ends, with a bye or without.
+	Closed bool `json:"closed,omitzero"`
 	// Results is how many of the sender's calls were answered with a result, Errors what became of the others.
 	Results int       `json:"results,omitzero"`
 	Errors  []Refusal `json:"errors,omitzero"`

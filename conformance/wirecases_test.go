@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -55,6 +57,7 @@ func (m *maker) wire(t *testing.T) {
 		}
 	}
 	m.answers()
+	m.sessions()
 }
 
 // answersOneOfFour tells whether a frame is of one of the four calls that conversations.json has the peer make.
@@ -149,6 +152,17 @@ func (m *maker) answers() {
 	tell("an answer before the server has fed", total, false, Outcome{Result: data(7)}, yours(wire.Result, "7"))
 	tell("credit above 2^40 to the server", total, true, Outcome{}, yours(wire.Credit, "\x80\x80\x80\x80\x80\x40"))
 
+	// Without credit, and beyond a window of 64 KiB, two items are one too many.
+	item := wire.Append(nil, wire.Frame{Kind: wire.Item, Form: wire.Bytes, Own: true, ID: 1, Payload: make([]byte, wire.MaxFrame)})
+	fed := []Step{}
+	for _, msg := range [][]byte{request(1, 1, "deaf", ""), item, item, item} {
+		s := hex.EncodeToString(msg)
+		fed = append(fed, Step{Send: &s})
+	}
+	m.cases = append(m.cases,
+		Case{Group: "frames", Name: "an item that takes the credit below 0", Steps: fed[:2], End: &End{}},
+		Case{Group: "frames", Name: "items without credit", Steps: fed, End: &End{Cut: "invalid_argument"}})
+
 	// A frame of each kind that is longer than its message.
 	for kind := wire.Hello; kind <= wire.Bye; kind++ {
 		head := []byte{byte(kind), 1, 5, 'x'}
@@ -164,4 +178,55 @@ func (m *maker) answers() {
 			Steps: []Step{{Send: &s}}, End: &End{Cut: "invalid_argument"},
 		})
 	}
+}
+
+// sessions are how a server takes the messages of a session, whether it keeps any or not.
+func (m *maker) sessions() {
+	hello := hex.EncodeToString(helloFrame)
+	control := func(op byte, text string) string { return hex.EncodeToString(append([]byte{0, op}, text...)) }
+	open := control(1, `{"version":1}`)
+	opened := Step{Await: &Await{"session", 2}}
+	send := func(s string) Step { return Step{Send: &s} }
+	tell := func(name, needs string, end End, steps ...Step) {
+		m.cases = append(m.cases, Case{Group: "sessions", Name: name, Needs: needs, Bare: true, Steps: steps, End: &end})
+	}
+	greeted := Step{Await: &Await{"hello", 0}}
+	tell("opened, then a call", "", End{}, send(open), opened, send(hello), greeted)
+	tell("the client does not wait for opened", "", End{}, send(open), send(hello), opened, greeted)
+	tell("members that nobody knows", "", End{}, send(control(1, `{"version":1,"more":[{}]}`)), opened, send(hello), greeted)
+	tell("a version that nobody knows has no session", "", End{}, send(control(1, `{"version":9}`)), opened, send(hello), greeted)
+	tell("no session", "", End{}, send(hello), greeted)
+	closed := End{Closed: true}
+	resume := `{"id":"00112233445566778899aabbccddeeff","try":1,"received":0,"proof":"` + strings.Repeat("0", 64) + `"}`
+	tell("a resume of what was never opened is refused", "", closed, send(control(3, resume)), Step{Await: &Await{"session", 5}})
+	for op := range byte(10) {
+		if op != 1 && op != 3 {
+			tell(fmt.Sprintf("op %d at first", op), "", closed, send(control(op, "{}")))
+		}
+		if op != 6 && op != 7 {
+			tell(fmt.Sprintf("op %d within", op), "resume", closed, send(open), opened, send(hello), greeted, send(control(op, "{}")))
+		}
+	}
+	tell("nothing but 00", "", closed, send("00"))
+	within := func(name string, end End, ops ...string) {
+		steps := []Step{send(open), opened, send(hello), greeted}
+		for _, op := range ops {
+			steps = append(steps, send(op))
+		}
+		tell(name, "resume", end, steps...)
+	}
+	ack := func(n uint64) string { return hex.EncodeToString(binary.AppendUvarint([]byte{0, 6}, n)) }
+	within("an ack", End{}, ack(1))
+	within("an ack of nothing new", End{}, ack(1), ack(1), ack(1))
+	within("an ack that is lower than the one before", closed, ack(1), ack(0))
+	within("an ack of more than was sent", closed, ack(1000))
+	within("an ack that is cut short", closed, "000680")
+	within("an ack with data", End{Results: 1}, ack(1)+hex.EncodeToString(request(1, 0, "hi", `["x"]`)))
+	within("an ack with half a frame", End{Cut: "invalid_argument"}, ack(1)+"12")
+	within("acks that acknowledge nothing, 257", End{}, slices.Repeat([]string{ack(1)}, 257)...)
+	within("acks that acknowledge nothing, without end", closed, slices.Repeat([]string{ack(1)}, 1000)...)
+	tell("an open that is not JSON", "", closed, send(control(1, `{"version":`)))
+	tell("an open of nothing", "", closed, send("0001"))
+	tell("an open that is too long", "", closed, send(control(1, `{"version":1,"x":"`+strings.Repeat("x", 4096)+`"}`)))
+	within("close is an orderly end", closed, control(7, ""))
 }

@@ -37,6 +37,7 @@ export interface Step {
 /** What came of a wire case. */
 export interface End {
   cut?: string;
+  closed?: boolean;
   results?: number;
   errors?: { id: number; code: string; executed: string }[];
   back?: Outcome;
@@ -51,6 +52,7 @@ export interface Case {
   calls?: Call[];
   together?: boolean;
   steps?: Step[];
+  bare?: boolean;
   end?: End;
 }
 
