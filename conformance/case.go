@@ -92,10 +92,12 @@ type Step struct {
 	Await *Await  `json:"await,omitzero"`
 }
 
-// An Await is a frame that must come.
+// An Await is a frame that must have come before the next step.
 type Await struct {
 	Kind string `json:"kind"` // as wire.Kind names it; or "session", and its op as the id
 	ID   uint64 `json:"id"`
+	// Times is how many of them must have come. 0 is one.
+	Times int `json:"times,omitzero"`
 }
 
 // An End is what came of a wire case: the answers, and whether the connection is cut.
@@ -107,6 +109,8 @@ type End struct {
 	// Results is how many of the sender's calls were answered with a result, Errors what became of the others.
 	Results int       `json:"results,omitzero"`
 	Errors  []Refusal `json:"errors,omitzero"`
+	// Items is how many came of a stream, no more and no less.
+	Items int `json:"items,omitzero"`
 	// Back is the result of the sender's call of "back", which then is among Results.
 	Back *Outcome `json:"back,omitzero"`
 	// Last says that there is no id left for a call to see that the connection goes on.

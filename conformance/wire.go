@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ type writer struct {
 	frames chan wire.Frame // closed at the end
 	got    []wire.Frame    // taken out of it
 	bye    *wire.Frame
-	broken error // the other side sent what is no frame
+	bulk   uint64 // bytes of them that acks tell of
+	broken error  // the other side sent what is no frame
 }
 
 func newWriter(conn wire.Conn) *writer {
@@ -80,6 +82,7 @@ func (w *writer) next(ctx context.Context) (f wire.Frame, ok bool, err error) {
 	case f, ok = <-w.frames:
 		if ok {
 			w.got = append(w.got, f)
+			w.acknowledge(f)
 		}
 		return f, ok, nil
 	case <-ctx.Done():
@@ -87,9 +90,20 @@ func (w *writer) next(ctx context.Context) (f wire.Frame, ok bool, err error) {
 	}
 }
 
-func (w *writer) await(ctx context.Context, kind string, id uint64) error {
-	is := func(f wire.Frame) bool { return kindOf(f) == kind && f.ID == id }
-	for !slices.ContainsFunc(w.got, is) {
+// acknowledge answers a mark, so that bulk goes on.
+func (w *writer) acknowledge(f wire.Frame) {
+	if f.Bulk() {
+		w.bulk += uint64(len(f.Payload))
+	}
+	if f.Kind != wire.Mark {
+		return
+	}
+	payload := append(binary.AppendUvarint(nil, w.bulk), 0)
+	w.conn.WriteMessage(wire.Append(nil, wire.Frame{Kind: wire.Ack, Payload: payload})) //nolint:errcheck // it may have been cut
+}
+
+func (w *writer) await(ctx context.Context, kind string, id uint64, times int) error {
+	for w.count(kind, id) < times {
 		_, ok, err := w.next(ctx)
 		if !ok {
 			return errors.Join(err, fmt.Errorf("%s %d did not come: %s", kind, id, w.told()))
@@ -98,10 +112,23 @@ func (w *writer) await(ctx context.Context, kind string, id uint64) error {
 	return nil
 }
 
+func (w *writer) count(kind string, id uint64) (n int) {
+	for _, f := range w.got {
+		if kindOf(f) == kind && f.ID == id {
+			n++
+		}
+	}
+	return n
+}
+
 // told is what came, in words.
 func (w *writer) told() string {
 	var b strings.Builder
-	for _, f := range w.got {
+	for i, f := range w.got {
+		if i == 20 {
+			fmt.Fprintf(&b, "and %d more", len(w.got)-i)
+			break
+		}
 		fmt.Fprintf(&b, "%s %d %.200q; ", kindOf(f), f.ID, f.Payload)
 	}
 	return "came: " + strings.TrimSuffix(b.String(), "; ")
@@ -135,13 +162,13 @@ func (w *writer) converse(ctx context.Context, hello string, c *Case) error {
 		if err := w.send(hello); err != nil {
 			return err
 		}
-		if err := w.await(ctx, "hello", 0); err != nil {
+		if err := w.await(ctx, "hello", 0, 1); err != nil {
 			return err
 		}
 	}
 	for _, s := range c.Steps {
 		if s.Await != nil {
-			if err := w.await(ctx, s.Await.Kind, s.Await.ID); err != nil {
+			if err := w.await(ctx, s.Await.Kind, s.Await.ID, max(1, s.Await.Times)); err != nil {
 				return err
 			}
 		}
@@ -192,7 +219,7 @@ func (w *writer) goesOn(ctx context.Context, end *End) error {
 	if err := w.conn.WriteMessage(probe); err != nil {
 		return err
 	}
-	if err := w.await(ctx, "result", lastID); err != nil {
+	if err := w.await(ctx, "result", lastID, 1); err != nil {
 		return fmt.Errorf("it does not go on: %w", err)
 	}
 	if f := w.got[len(w.got)-1]; string(f.Payload) != "still there" || f.Form != wire.Bytes {
@@ -214,7 +241,7 @@ func (w *writer) answers() (n int) {
 
 // compare holds all that came against what was to come.
 func (w *writer) compare(want *End) error {
-	got := End{Back: want.Back, Last: want.Last}
+	got := End{Back: want.Back, Last: want.Last, Items: w.count("item", 1)}
 	for _, f := range w.got {
 		switch {
 		case f.Kind == wire.Result && f.ID != lastID || f.Kind == wire.Result && want.Last:
@@ -241,7 +268,7 @@ func (w *writer) compare(want *End) error {
 		}
 	}
 	if want.Cut != "" {
-		got.Results, got.Errors = 0, nil
+		got.Results, got.Items, got.Errors = 0, 0, nil
 	}
 	slices.SortFunc(got.Errors, func(a, b Refusal) int { return int(a.ID) - int(b.ID) })
 	if !same(got, want) {

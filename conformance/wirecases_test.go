@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func (m *maker) wire(t *testing.T) {
 		var steps []Step
 		for i, s := range c.Send {
 			if behind && i > 0 {
-				steps = append(steps, Step{Await: &Await{"result", 1}})
+				steps = append(steps, Step{Await: &Await{Kind: "result", ID: 1}})
 			}
 			steps = append(steps, Step{Send: &s})
 		}
@@ -97,7 +98,7 @@ func (m *maker) answers() {
 			end = End{Cut: "invalid_argument"}
 		}
 		ask := hex.EncodeToString(request(1, 0, "back", "["+string(writeData(c))+"]"))
-		steps := []Step{{Send: &ask}, {Await: &Await{"request", 1}}}
+		steps := []Step{{Send: &ask}, {Await: &Await{Kind: "request", ID: 1}}}
 		for _, a := range answers {
 			s := hex.EncodeToString(a)
 			steps = append(steps, Step{Send: &s})
@@ -163,6 +164,25 @@ func (m *maker) answers() {
 		Case{Group: "frames", Name: "an item that takes the credit below 0", Steps: fed[:2], End: &End{}},
 		Case{Group: "frames", Name: "items without credit", Steps: fed, End: &End{Cut: "invalid_argument"}})
 
+	// A source sends as long as there is credit, and no longer.
+	credit := 32768
+	sent := 0
+	more := func(n int) int {
+		for credit += n; credit > 0; sent++ {
+			credit -= len(strconv.Itoa(sent)) + 32
+		}
+		return sent
+	}
+	ask := hex.EncodeToString(request(1, 2, "count", "[1000000]"))
+	grant := hex.EncodeToString(wire.Append(nil, wire.Frame{Kind: wire.Credit, Own: true, ID: 1, Payload: binary.AppendUvarint(nil, 5000)}))
+	stop := hex.EncodeToString(wire.Append(nil, wire.Frame{Kind: wire.Cancel, Own: true, ID: 1}))
+	steps := []Step{{Send: &ask}, {Await: &Await{"item", 1, more(0)}}}
+	m.cases = append(m.cases, Case{Group: "frames", Name: "a source keeps to its credit", Steps: steps, End: &End{Items: sent}})
+	steps = append(slices.Clone(steps), Step{Send: &grant}, Step{Await: &Await{"item", 1, more(5000)}})
+	m.cases = append(m.cases, Case{Group: "frames", Name: "a source goes on with more credit", Steps: steps, End: &End{Items: sent}})
+	steps = append(slices.Clone(steps), Step{Send: &stop}, Step{Send: &grant})
+	m.cases = append(m.cases, Case{Group: "frames", Name: "a source that was cancelled sends no more", Steps: steps, End: &End{Items: sent}})
+
 	// A frame of each kind that is longer than its message.
 	for kind := wire.Hello; kind <= wire.Bye; kind++ {
 		head := []byte{byte(kind), 1, 5, 'x'}
@@ -185,12 +205,12 @@ func (m *maker) sessions() {
 	hello := hex.EncodeToString(helloFrame)
 	control := func(op byte, text string) string { return hex.EncodeToString(append([]byte{0, op}, text...)) }
 	open := control(1, `{"version":1}`)
-	opened := Step{Await: &Await{"session", 2}}
+	opened := Step{Await: &Await{Kind: "session", ID: 2}}
 	send := func(s string) Step { return Step{Send: &s} }
 	tell := func(name, needs string, end End, steps ...Step) {
 		m.cases = append(m.cases, Case{Group: "sessions", Name: name, Needs: needs, Bare: true, Steps: steps, End: &end})
 	}
-	greeted := Step{Await: &Await{"hello", 0}}
+	greeted := Step{Await: &Await{Kind: "hello"}}
 	tell("opened, then a call", "", End{}, send(open), opened, send(hello), greeted)
 	tell("the client does not wait for opened", "", End{}, send(open), send(hello), opened, greeted)
 	tell("members that nobody knows", "", End{}, send(control(1, `{"version":1,"more":[{}]}`)), opened, send(hello), greeted)
@@ -198,7 +218,7 @@ func (m *maker) sessions() {
 	tell("no session", "", End{}, send(hello), greeted)
 	closed := End{Closed: true}
 	resume := `{"id":"00112233445566778899aabbccddeeff","try":1,"received":0,"proof":"` + strings.Repeat("0", 64) + `"}`
-	tell("a resume of what was never opened is refused", "", closed, send(control(3, resume)), Step{Await: &Await{"session", 5}})
+	tell("a resume of what was never opened is refused", "", closed, send(control(3, resume)), Step{Await: &Await{Kind: "session", ID: 5}})
 	for op := range byte(10) {
 		if op != 1 && op != 3 {
 			tell(fmt.Sprintf("op %d at first", op), "", closed, send(control(op, "{}")))

@@ -31,7 +31,7 @@ export interface Call {
 /** A step of a wire case: it sends a message, or waits for a frame. */
 export interface Step {
   send_hex?: string;
-  await?: { kind: string; id: number };
+  await?: { kind: string; id: number; times?: number };
 }
 
 /** What came of a wire case. */
@@ -39,6 +39,7 @@ export interface End {
   cut?: string;
   closed?: boolean;
   results?: number;
+  items?: number;
   errors?: { id: number; code: string; executed: string }[];
   back?: Outcome;
   last?: boolean;

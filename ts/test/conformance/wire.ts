@@ -1,4 +1,5 @@
-import { framesOf, type Got, textOf } from "../raw.ts";
+import { ACK, BYE, BYTES_FORM, ERROR, ITEM, MARK, PART, RESULT } from "../../src/wire.ts";
+import { frame, framesOf, type Got, textOf, u } from "../raw.ts";
 import type { Case, End } from "./case.ts";
 import { same, unhex } from "./data.ts";
 
@@ -31,12 +32,16 @@ class Writer {
   readonly got: Got[] = [];
   closed = false;
   readonly #socket: WebSocket;
+  #bulk = 0;
   #changed: () => void = () => {};
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.addEventListener("message", ({ data }) => {
-      this.got.push(...taken(new Uint8Array(data as ArrayBuffer)));
+      for (const f of taken(new Uint8Array(data as ArrayBuffer))) {
+        this.got.push(f);
+        this.#acknowledge(f);
+      }
       this.#changed();
     });
     socket.addEventListener("close", () => {
@@ -47,6 +52,12 @@ class Writer {
 
   send(message: Uint8Array<ArrayBuffer>): void {
     if (!this.closed) this.#socket.send(message);
+  }
+
+  /** Answers a mark, so that bulk goes on. */
+  #acknowledge({ kind, long, payload }: Got): void {
+    if (kind === ITEM || kind === PART || long) this.#bulk += payload.length;
+    if (kind === MARK) this.send(frame(ACK, 0, u(this.#bulk, 0)) as Uint8Array<ArrayBuffer>);
   }
 
   /** Waits until something holds. */
@@ -63,12 +74,17 @@ class Writer {
     }
   }
 
-  frame(kind: string, id: number): Promise<void> {
-    return this.until(() => this.got.some((f) => kinds[f.kind] === kind && f.id === id), `${kind} ${id}`);
+  frame(kind: string, id: number, times = 1): Promise<void> {
+    return this.until(() => this.count(kind, id) >= times, `${kind} ${id}`);
+  }
+
+  count(kind: string, id: number): number {
+    return this.got.filter((f) => kinds[f.kind] === kind && f.id === id).length;
   }
 
   told(): string {
-    return this.got.map((f) => `${kinds[f.kind]} ${f.id} ${textOf(f.payload).slice(0, 200)}`).join("; ");
+    const first = this.got.slice(0, 20);
+    return first.map((f) => `${kinds[f.kind]} ${f.id} ${textOf(f.payload).slice(0, 200)}`).join("; ");
   }
 }
 
@@ -88,7 +104,7 @@ export async function converse(url: string, hello: string, c: Case): Promise<voi
       await w.frame("hello", 0);
     }
     for (const step of c.steps ?? []) {
-      if (step.await) await w.frame(step.await.kind, step.await.id);
+      if (step.await) await w.frame(step.await.kind, step.await.id, step.await.times);
       if (step.send_hex !== undefined) w.send(unhex(step.send_hex));
     }
     if (end.cut === undefined && !end.closed) await goesOn(w, end);
@@ -102,21 +118,24 @@ export async function converse(url: string, hello: string, c: Case): Promise<voi
 /** Sees that all answers come, and that another call is answered. */
 async function goesOn(w: Writer, end: End): Promise<void> {
   const want = (end.results ?? 0) + (end.errors?.length ?? 0);
-  await w.until(() => w.got.filter((f) => f.kind === 3 || f.kind === 4).length >= want, `${want} answers`);
+  await w.until(() => w.got.filter((f) => f.kind === RESULT || f.kind === ERROR).length >= want, `${want} answers`);
   if (end.last) return;
   w.send(probe);
   await w.frame("result", lastID);
   const { form, payload } = w.got.at(-1) as Got;
-  if (form !== 1 || textOf(payload) !== "still there") throw new Error(`the last call: ${form} ${textOf(payload)}`);
+  if (form !== BYTES_FORM || textOf(payload) !== "still there")
+    throw new Error(`the last call: ${form} ${textOf(payload)}`);
 }
 
 /** Holds all that came against what was to come. */
 function compare(w: Writer, want: End): void {
   const got: End = { ...(want.last && { last: true }) };
-  const results = w.got.filter((f) => f.kind === 3 && (f.id !== lastID || want.last));
-  const errors = w.got.filter((f) => f.kind === 4).map((f) => ({ id: f.id, ...refusal(f) }));
-  for (const f of w.got) if (f.kind === 15) got.cut = refusal(f).code;
+  const results = w.got.filter((f) => f.kind === RESULT && (f.id !== lastID || want.last));
+  const errors = w.got.filter((f) => f.kind === ERROR).map((f) => ({ id: f.id, ...refusal(f) }));
+  for (const f of w.got) if (f.kind === BYE) got.cut = refusal(f).code;
   if (want.cut === undefined) {
+    const items = w.count("item", 1);
+    if (items) got.items = items;
     if (results.length) got.results = results.length;
     if (errors.length) got.errors = errors.sort((a, b) => a.id - b.id);
     const back = want.back && results.find((f) => f.id === 1);
