@@ -3,6 +3,8 @@ package conformance
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/spec/vectors"
+	"github.com/chumsync/chum/wire"
 	"github.com/chumsync/chum/wsrpc"
 )
 
@@ -122,4 +125,43 @@ func nodeServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(line)
+}
+
+// TestInProcess plays what needs no network on a pipe, which holds no message: nothing can be written that is not read.
+func TestInProcess(t *testing.T) {
+	f := load(t)
+	services := Services()
+	quiet := &rpc.Options{Logger: slog.New(slog.DiscardHandler)}
+	played := 0
+	for _, c := range f.Cases {
+		if c.Fault != nil || c.Bare || c.Needs != "" {
+			continue
+		}
+		played++
+		t.Run(c.Group+": "+c.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTime)
+			defer cancel()
+			ours, its := wire.Pipe()
+			server := rpc.NewPeer(its, services, quiet)
+			defer func() { <-server.Done() }()
+			defer ours.Close()
+			if c.Steps != nil {
+				if err := converse(ctx, ours, f.Hello, &c); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			client := rpc.NewPeer(ours, Services(), quiet)
+			calls, err := named(c.Calls, rand.Text())
+			if err == nil {
+				err = playAll(ctx, client, calls, c.Together, nil)
+			}
+			if err := errors.Join(err, client.Shutdown(ctx)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if played < 300 {
+		t.Errorf("%d cases were played", played)
+	}
 }
