@@ -55,7 +55,7 @@ func lines(t *testing.T, f File) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	value := func(v any) []byte {
-		text, err := json.Marshal(v)
+		text, err := json.Marshal(v, json.Deterministic(true)) // also of maps
 		if err != nil {
 			t.Fatal(err)
 		}

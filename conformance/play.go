@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -71,7 +72,7 @@ func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 	case c.Args != nil || c.Named:
 		player = asksByName
 	case player == nil:
-		return failed(rpc.Errorf(rpc.InvalidArgument, "a method that is not of the suite: %q", c.Method))
+		return cannot(fmt.Errorf("a method that is not of the suite: %q", c.Method))
 	}
 	if c.Timeout > 0 {
 		var stop context.CancelFunc

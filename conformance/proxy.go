@@ -18,17 +18,18 @@ import (
 )
 
 // A Proxy stands between clients and servers of the suite and does to their connections what a Fault says. A client asks it
-// for a WebSocket by a URL that names the server ("to"), the fault as JSON, and the case. "POST /cut" resets the case's connections, and
-// "GET /resets" tells how many the fault has.
-// It listens on loopback and goes nowhere but to the servers it was told.
+// for a WebSocket by a URL that names the server ("to"), the fault as JSON, and the case. "POST /cut" resets the
+// connections of the case, and "GET /resets" tells how many the fault has reset. It listens on loopback and goes nowhere
+// but to the servers it was told. Its methods may be called at any time by anyone.
 type Proxy struct {
 	server http.Server
 	at     string
 
-	mu    sync.Mutex
-	to    map[string]bool
-	cases map[string]*route
-	wait  sync.WaitGroup
+	mu     sync.Mutex
+	to     map[string]bool
+	cases  map[string]*route
+	closed bool
+	wait   sync.WaitGroup
 }
 
 // route is what passes the proxy for one case.
@@ -84,7 +85,7 @@ func (p *Proxy) Close() error {
 	for _, t := range p.cases {
 		t.end()
 	}
-	p.to = nil // nobody comes any more
+	p.closed = true
 	p.mu.Unlock()
 	p.wait.Wait()
 	return err
@@ -166,7 +167,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.to == nil {
+	if p.closed {
 		c.end()
 		return
 	}
@@ -282,7 +283,7 @@ func (l *link) Write(b []byte) (n int, err error) {
 		return n, net.ErrClosed
 	}
 	chunk := int(l.chunk.Load())
-	if chunk == 0 {
+	if chunk <= 0 {
 		return l.Conn.Write(b)
 	}
 	for n < len(b) && err == nil {

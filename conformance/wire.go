@@ -40,7 +40,9 @@ func (w *writer) read() {
 			return
 		}
 		if len(msg) > 1 && msg[0] == 0 {
-			msg = w.session(msg)
+			if msg, w.broken = w.session(msg); w.broken != nil {
+				return
+			}
 		}
 		for len(msg) > 0 {
 			f, rest, err := wire.Next(msg)
@@ -57,15 +59,15 @@ func (w *writer) read() {
 
 // session takes a session's message as a frame of kind 0, its op in the place of the id. What stands behind an ack is
 // data.
-func (w *writer) session(msg []byte) (data []byte) {
+func (w *writer) session(msg []byte) (data []byte, err error) {
 	const ack = 6
 	op, rest := msg[1], msg[2:]
 	if op == ack {
-		_, data, w.broken = wire.Uvarint(rest)
+		_, data, err = wire.Uvarint(rest)
 		rest = nil
 	}
 	w.frames <- wire.Frame{ID: uint64(op), Payload: bytes.Clone(rest)}
-	return data
+	return data, err
 }
 
 // kindOf names the kind of what came.
@@ -80,7 +82,10 @@ func kindOf(f wire.Frame) string {
 func (w *writer) next(ctx context.Context) (f wire.Frame, ok bool, err error) {
 	select {
 	case f, ok = <-w.frames:
-		if ok {
+		switch {
+		case len(w.got) == maxFrames:
+			return f, false, fmt.Errorf("it sends without end: %d frames", maxFrames)
+		case ok:
 			w.got = append(w.got, f)
 			w.acknowledge(f)
 		}
@@ -135,8 +140,9 @@ func (w *writer) told() string {
 }
 
 const (
-	lastID  = wire.MaxID
-	endTime = 5 * time.Second // for a connection to be cut: less than the times after which silence is the reason
+	lastID    = wire.MaxID
+	maxFrames = 100_000         // that a case may bring
+	endTime   = 5 * time.Second // for a connection to be cut: less than the times after which silence is the reason
 )
 
 var probe = wire.Append(nil, wire.Frame{
