@@ -12,7 +12,7 @@ import (
 type File struct {
 	About string `json:"about"`
 	// Hello is what the sender of a wire case says first, in hexadecimal.
-	Hello string `json:"hello_hex"`
+	Hello string `json:"hello_hex"` //nolint:tagliatelle // as the other vectors have it
 	Cases []Case `json:"cases"`
 }
 
@@ -88,7 +88,7 @@ type Fault struct {
 
 // A Step of a wire case sends a message or waits for a frame.
 type Step struct {
-	Send  *string `json:"send_hex,omitzero"`
+	Send  *string `json:"send_hex,omitzero"` //nolint:tagliatelle // likewise
 	Await *Await  `json:"await,omitzero"`
 }
 

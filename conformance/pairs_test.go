@@ -40,7 +40,7 @@ func suite(t *testing.T, url string) *Suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close() })
+	t.Cleanup(p.Close)
 	return &Suite{File: load(t), URL: url, Proxy: p}
 }
 

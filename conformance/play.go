@@ -104,7 +104,7 @@ func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 // with says what goes with a call.
 func with(ctx context.Context, c *Call) context.Context {
 	for key, value := range c.Metadata {
-		ctx = rpc.WithMetadata(ctx, key, value)
+		ctx = rpc.WithMetadata(ctx, key, value) //nolint:fatcontext // each adds to the one before
 	}
 	if c.Key != "" {
 		ctx = rpc.WithKey(ctx, c.Key)

@@ -27,7 +27,7 @@ type Group struct {
 	Name       string `json:"name"`
 	Cases      int    `json:"cases"`
 	Passed     int    `json:"passed"`
-	NotOffered int    `json:"not_offered,omitzero"`
+	NotOffered int    `json:"notOffered,omitzero"`
 }
 
 // Summarize counts verdicts by group. file is the text of the cases.

@@ -21,9 +21,8 @@ type writer struct {
 	conn   wire.Conn
 	frames chan wire.Frame // closed at the end
 	got    []wire.Frame    // taken out of it
-	bye    *wire.Frame
-	bulk   uint64 // bytes of them that acks tell of
-	broken error  // the other side sent what is no frame
+	bulk   uint64          // bytes of them that acks tell of
+	broken error           // the other side sent what is no frame
 }
 
 func newWriter(conn wire.Conn) *writer {
@@ -79,19 +78,19 @@ func kindOf(f wire.Frame) string {
 }
 
 // next waits for a frame; ok is false if no more come.
-func (w *writer) next(ctx context.Context) (f wire.Frame, ok bool, err error) {
+func (w *writer) next(ctx context.Context) (ok bool, err error) {
 	select {
-	case f, ok = <-w.frames:
+	case f, ok := <-w.frames:
 		switch {
 		case len(w.got) == maxFrames:
-			return f, false, fmt.Errorf("it sends without end: %d frames", maxFrames)
+			return false, fmt.Errorf("it sends without end: %d frames", maxFrames)
 		case ok:
 			w.got = append(w.got, f)
 			w.acknowledge(f)
 		}
-		return f, ok, nil
+		return ok, nil
 	case <-ctx.Done():
-		return f, false, ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
@@ -109,7 +108,7 @@ func (w *writer) acknowledge(f wire.Frame) {
 
 func (w *writer) await(ctx context.Context, kind string, id uint64, times int) error {
 	for w.count(kind, id) < times {
-		_, ok, err := w.next(ctx)
+		ok, err := w.next(ctx)
 		if !ok {
 			return errors.Join(err, fmt.Errorf("%s %d did not come: %s", kind, id, w.told()))
 		}
@@ -154,7 +153,7 @@ func converse(ctx context.Context, conn wire.Conn, hello string, c *Case) error 
 	w := newWriter(conn)
 	err := w.converse(ctx, hello, c)
 	conn.Close()
-	for range w.frames { //nolint:revive // it ends when reading does
+	for range w.frames { // until reading ends
 	}
 	if w.broken != nil {
 		return fmt.Errorf("it sent what is no frame: %w", w.broken)
@@ -191,7 +190,7 @@ func (w *writer) converse(ctx context.Context, hello string, c *Case) error {
 	ctx, cancel := context.WithTimeout(ctx, endTime)
 	defer cancel()
 	for {
-		_, ok, err := w.next(ctx)
+		ok, err := w.next(ctx)
 		if err != nil {
 			return fmt.Errorf("it should have cut the connection: %s", w.told())
 		}
@@ -215,7 +214,7 @@ func (w *writer) send(text string) error {
 // goesOn sees that all answers come, and that another call is answered.
 func (w *writer) goesOn(ctx context.Context, end *End) error {
 	for w.answers() < end.Results+len(end.Errors) {
-		if _, ok, err := w.next(ctx); !ok {
+		if ok, err := w.next(ctx); !ok {
 			return errors.Join(err, fmt.Errorf("%d answers should have come: %s", end.Results+len(end.Errors), w.told()))
 		}
 	}

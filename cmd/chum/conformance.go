@@ -30,7 +30,7 @@ type conformanceReport struct {
 	conformance.Result
 	Passed     int                   `json:"passed"`
 	Failed     int                   `json:"failed"`
-	NotOffered int                   `json:"not_offered"`
+	NotOffered int                   `json:"notOffered"`
 	Verdicts   []conformance.Verdict `json:"verdicts"`
 	Seconds    float64               `json:"seconds"`
 }
