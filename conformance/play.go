@@ -54,7 +54,7 @@ var players = map[string]func(context.Context, *rpc.Peer, *Call) Outcome{
 	string(back):        asks(back),
 }
 
-// play makes a call and tells what came of it. cut resets the connection.
+// play makes a call and tells what came of it. cut resets the connection; nil is for the side that cannot.
 func play(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 	o := outcome(ctx, p, c, cut)
 	if c.Cancel+c.Cut != "" || c.Timeout > 0 && o.Code != "" {
@@ -69,6 +69,8 @@ func play(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 func outcome(ctx context.Context, p *rpc.Peer, c *Call, cut func()) Outcome {
 	player := players[c.Method]
 	switch {
+	case c.Cut != "" && cut == nil:
+		return cannot(errors.New("only the side that connects can cut"))
 	case c.Args != nil || c.Named:
 		player = asksByName
 	case player == nil:

@@ -13,8 +13,9 @@ const failed = (error: unknown): Outcome => {
   return { code, executed, ...(data !== undefined && { data }) };
 };
 
-/** Makes a call and tells what came of it. cut resets the connection. */
-export async function play(peer: Peer, call: Call, cut: () => unknown = () => {}): Promise<Outcome> {
+/** Makes a call and tells what came of it. cut resets the connection; the side that was connected to has none. */
+export async function play(peer: Peer, call: Call, cut?: () => unknown): Promise<Outcome> {
+  if (call.cut && !cut) return failed("only the side that connects can cut");
   const { timeout, metadata, key, repeat, priority } = call;
   const stop = new AbortController();
   const options: CallOptions = {
@@ -30,7 +31,7 @@ export async function play(peer: Peer, call: Call, cut: () => unknown = () => {}
   if (name !== undefined) {
     await started.call(peer, name);
     if (call.cancel) stop.abort();
-    else await cut();
+    else await cut?.();
   }
   const o = await outcome;
   // How much had come by then is chance, and so is which side was first to see the time run out.
