@@ -31,7 +31,7 @@ PKG      ?= ./...
 help: ## Print this
 	@echo "usage: make TARGET [NAME=VALUE...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build the command into bin/chum
@@ -59,6 +59,13 @@ unit: node ## The unit tests alone, with the race detector (PKG=./rpc/... for so
 .PHONY: ts
 ts: ## Build, lint and test the TypeScript package, in Node.js and Chromium
 	@bash tools/ts.sh
+
+.PHONY: conformance
+conformance: KEPT := $(CURDIR)/conformance/results
+conformance: ## Play the conformance suite in all pairs of Go, Node.js and Chromium, and write the table in the README
+	CHUM_CONFORMANCE=$(KEPT) bash tools/ts.sh test/live/conformance.test.ts
+	$(GO) test ./conformance -count=1 -run 'TestGoTo' -results $(KEPT)
+	$(GO) test ./conformance -count=1 -run TestTable -update
 
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails

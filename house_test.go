@@ -49,9 +49,12 @@ var rules = []rule{
 		why: "a relay joins two ends and can read nothing: it must not even link what it would need to",
 	},
 
+	{pkg: "spec/vectors", why: "data, for programs that need them"},
+	{pkg: "conformance", may: []string{"wsrpc", "ws", "rpc", "wire"}, never: []string{"object", "."}, why: "judges the protocol from outside, through what a program would use"},
+
 	{pkg: "cmd/...", may: []string{"..."}, why: "commands put everything together"},
 	{pkg: "examples/...", may: []string{"..."}, why: "examples show everything together"},
-	{pkg: "ts/test/server", may: []string{"wsrpc", "ws", "rpc"}, why: "the tests of the TypeScript package call a real server"},
+	{pkg: "ts/test/server", may: []string{"conformance", "spec/vectors", "wsrpc", "ws", "rpc"}, why: "the tests of the TypeScript package call a real server"},
 }
 
 // A library says where a module that is not ours may be imported; one may be listed twice. A

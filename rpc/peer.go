@@ -240,10 +240,19 @@ func (p *Peer) Close() error {
 	return nil
 }
 
+// shutdownHello is how long Shutdown waits for the other side's hello.
+const shutdownHello = 500 * time.Millisecond
+
 // Shutdown ends the connection when nothing is open on it any more: no new call is taken from
 // either side, those that are open may finish. If ctx ends first, the connection is closed
 // all the same and the context's error returned.
 func (p *Peer) Shutdown(ctx context.Context) error {
+	select { // before its hello the other side is told nothing, and would take the end for final
+	case <-p.greeted:
+	case <-p.gone:
+	case <-ctx.Done():
+	case <-time.After(shutdownHello):
+	}
 	p.mu.Lock()
 	if !p.draining && !p.over {
 		p.draining = true
@@ -264,8 +273,7 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 
 // checkDrained tells Shutdown when the last open call has gone and its answer is written.
 func (p *Peer) checkDrained() {
-	// Before its hello the other side is told nothing, and would take the end for final.
-	written := p.line.conn == nil || p.helloSeen && !p.line.busy && !p.line.pending()
+	written := !p.helloSeen || !p.line.busy && !p.line.pending()
 	if p.draining && len(p.calls) == 0 && p.running == 0 && written && !closed(p.drained) {
 		close(p.drained)
 	}

@@ -3,7 +3,9 @@
 # brings what else it needs: a newer Node.js into bin/node, npm packages into ts/node_modules, and, where it may,
 # Debian's chromium. If nothing has changed since it succeeded, it does nothing.
 #
-# usage: ts.sh
+# usage: ts.sh [TEST...]
+#
+# Given files of tests, it installs what is needed and runs only those, also if nothing has changed.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,17 +49,21 @@ if [ ! -x "$chromium" ]; then
 fi
 
 # Everything that the outcome depends on is a file of these directories.
-if [ -e "$done" ] && [ -z "$(find ts tools/ts.sh spec/vectors wire rpc session ws wsrpc jsonrpc object cmd/chum ./*.go go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
+if [ $# = 0 ] && [ -e "$done" ] && [ -z "$(find ts tools/ts.sh spec/vectors wire rpc session ws wsrpc jsonrpc conformance object cmd/chum ./*.go go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
 	echo "ts: nothing has changed"
 	exit
 fi
-rm -f "$done"
+[ $# != 0 ] || rm -f "$done"
 mkdir -p bin
 touch "$stamp" # what is changed while this runs is newer
 cd ts
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch node_modules/.package-lock.json
+fi
+if [ $# != 0 ]; then
+	npx vitest run "$@"
+	exit
 fi
 npm run --silent build
 npm run --silent check

@@ -109,7 +109,7 @@ names over to other stores: only what is missing there, checked byte by byte.`,
 	}{
 		{groupKeep, []*cobra.Command{a.putCommand(), a.getCommand(), a.lsCommand(), a.catCommand()}},
 		{groupBring, []*cobra.Command{a.serveCommand(), a.syncCommand()}},
-		{groupLook, []*cobra.Command{a.callCommand(), a.methodsCommand(), a.genCommand(), a.statusCommand()}},
+		{groupLook, []*cobra.Command{a.callCommand(), a.methodsCommand(), a.genCommand(), a.statusCommand(), a.conformanceCommand()}},
 		{groupExtras, []*cobra.Command{a.demoCommand(), a.versionCommand(), a.manCommand()}},
 	} {
 		for _, c := range g.commands {

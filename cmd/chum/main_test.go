@@ -24,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/chumsync/chum/conformance"
 	"github.com/chumsync/chum/rpc"
 	"github.com/chumsync/chum/wsrpc"
 )
@@ -298,7 +299,7 @@ func cmdSetmodes(ts *testscript.TestScript, _ bool, args []string) {
 // testserver is a server with methods of all kinds that a chum serve does not have. It prints
 // its URL, and runs until it is told to end.
 func testserver() {
-	if len(os.Args) > 1 { // something that is no chum
+	if len(os.Args) > 1 && os.Args[1] == "notchum" {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			panic(err)
@@ -309,6 +310,10 @@ func testserver() {
 		return
 	}
 	mux := rpc.NewMux(rpc.Public)
+	if len(os.Args) > 1 && os.Args[1] == "impolite" { // for the conformance suite
+		mux.Func("conformance", func() conformance.About { return conformance.About{Suite: 1} })
+		mux.Func("hi", func(name string) string { return "bye " + name })
+	}
 	mux.Func("add", func(a, b int) int { return a + b })
 	mux.Func("login", func(name, password string) (string, error) {
 		if password != "open sesame" {

@@ -82,8 +82,9 @@ export class Serving extends Exchange implements Served {
         const keys = this.#keys;
         const work = (): Written | Promise<Written> => this.#work(form, bytes);
         const name = `${this.service.name} ${key}`;
-        this.#ran = key !== undefined && keys.has(name);
+        const known = key !== undefined && keys.has(name);
         const written = key === undefined ? work() : keys.once(name, form, bytes, work);
+        if (known) this.#ran = true; // for the first call of the key; other arguments than its have thrown
         if (written instanceof Promise) written.then(this.#reply, this.#fail);
         else this.#reply(written);
       } catch (error) {

@@ -376,7 +376,14 @@ export function withoutSession(conn: Conn): Conn {
             return conn.close();
           }
           const opens = waiting && isControl(message, OPEN);
-          if (opens) conn.send(control(OPENED, {}));
+          if (opens) {
+            try {
+              read(message, OPEN);
+            } catch {
+              return conn.close();
+            }
+            conn.send(control(OPENED, {}));
+          }
           for (const message of waiting ?? []) conn.send(message);
           if (!opens) to.message(message);
         },

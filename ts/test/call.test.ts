@@ -396,7 +396,7 @@ test("keyed calls have one effect", async () => {
   hold.open();
   expect([await first, await again, await Pay.call(p.a, 4, { key })]).toEqual([8, 8, 8]);
   expect(runs).toBe(1);
-  expect((await failed(Pay.call(p.a, 5, { key })))[0]).toBe("invalid_argument");
+  expect((await failed(Pay.call(p.a, 5, { key }))).slice(0, 2)).toEqual(["invalid_argument", "no"]);
   expect((await failed(Pay.call(p.a, 5, { key: "short" })))[0]).toBe("failed_precondition");
   const failing = { key: "fedcba9876543210" };
   expect((await failed(Pay.call(p.a, -1, failing)))[0]).toBe("aborted");

@@ -34,6 +34,11 @@ func run() error {
 	http.HandleFunc("POST /cut", h.cut)
 	http.HandleFunc("POST /restart", h.restart)
 	http.HandleFunc("POST /visit", visit)
+	proxy, err := suite()
+	if err != nil {
+		return err
+	}
+	defer proxy.Close()
 	server := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -73,8 +78,10 @@ func (h *house) room(r *http.Request) *room {
 	return h.rooms[name]
 }
 
-func (h *house) newServer() *wsrpc.Server {
-	return wsrpc.Handler(h.services, &wsrpc.Options{
+func (h *house) newServer() *wsrpc.Server { return serving(h.services) }
+
+func serving(services *rpc.Mux) *wsrpc.Server {
+	return wsrpc.Handler(services, &wsrpc.Options{
 		// The pages of the tests come from another port of this machine.
 		WS:  ws.Options{Origins: []string{"localhost:*", "127.0.0.1:*"}},
 		RPC: rpc.Options{Logger: slog.New(slog.DiscardHandler)}, // handlers panic as they are asked to
