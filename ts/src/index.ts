@@ -1,7 +1,7 @@
 export type { CallOptions } from "./call.ts";
 export type { Checked, Checker } from "./check.ts";
 export type { Conn, Receiver, Resumer } from "./conn.ts";
-export { accept, type ConnectOptions, connect } from "./connect.ts";
+export { type ConnectOptions, connect } from "./connect.ts";
 export { CallError, type Code, type Executed } from "./error.ts";
 export type { Items } from "./feed.ts";
 export {
@@ -17,10 +17,9 @@ export {
   sink,
   source,
 } from "./method.ts";
-export { type HandleOptions, Mux, type Served, type Service } from "./mux.ts";
+export { type HandleOptions, type Keys, Mux, type Served, type Service } from "./mux.ts";
 export type { PeerOptions, TraceFrame } from "./options.ts";
 export { Peer } from "./peer.ts";
-export { pipe } from "./pipe.ts";
 export type { SessionOptions, State } from "./session.ts";
 export type { CallStats, Stats, Traffic } from "./stats.ts";
 export type { Priority } from "./stream.ts";

@@ -1,13 +1,17 @@
-import type { Conn } from "./conn.ts";
+import type { Conn, Resumer } from "./conn.ts";
 import { type Hello, usual } from "./hello.ts";
 import { type Patience, patience } from "./limit.ts";
 import { type Window, window } from "./window.ts";
-import { ACK, MARK, MAX_FRAME, Writer } from "./wire.ts";
+import { ACK, MARK, MAX_FRAME, type Part, Writer } from "./wire.ts";
 
 const CUT = 256 * 1024; // where queued frames are cut into another message, well below what every peer takes
 const HIGH = 1024 * 1024; // so many bytes may wait in the connection before all waits here,
 const HIGH_BULK = 128 * 1024; // so many before bulk does: what is there, small calls would wait behind
 const AGAIN = 20; // ms after which a connection that was full is looked at once more
+
+/** What is expected of the other side, and within how many ms: spec/README.md, section 11. */
+export const TIMES = { hello: 10_000, write: 10_000, pong: 10_000, ack: 15_000 };
+export type Expected = keyof typeof TIMES;
 
 /** What one call has to send as bulk. */
 export interface Flow {
@@ -24,10 +28,10 @@ export interface Flow {
  * queued in one turn of the event loop makes one message.
  */
 export interface Line {
-  /** Frames of calls and control, whole, in order. */
-  readonly out: Writer;
   readonly window: Window;
   readonly patience: Patience;
+  /** What is expected, and by when, on the clock of performance.now. */
+  readonly due: Map<Expected, number>;
   /** What the other side said of itself; then all may go out. */
   remote: Hello;
   open: boolean;
@@ -36,19 +40,18 @@ export interface Line {
   strikes: number;
   /** It takes no more calls. */
   goneAway: boolean;
-  /** How often out was sent: what was queued in an earlier batch may have arrived. */
+  /** How often calls and control were sent: what was queued in an earlier batch may have arrived. */
   batch: number;
-  /** Bytes of out that the other side caused. */
+  /** Bytes queued that the other side caused. */
   owed: number;
   /** Bulk bytes that came. */
   received: number;
   /** Marks that were not answered; below 0 acks came that nobody asked for. */
   marks: number;
-  /** Since when the connection takes nothing, although much waits in it; 0 if it does. */
-  stuckSince: number;
   /** The connection; undefined before the beginning and after the end. */
-  conn: Conn | undefined;
+  conn: (Conn & Partial<Resumer>) | undefined;
 
+  expect(what: Expected): void;
   /** Says a first or a last word, past all that waits. */
   say(message: Uint8Array): void;
   /** Drops what waits, and closes the connection. */
@@ -59,8 +62,8 @@ export interface Line {
   idle(): boolean;
   /** Where the next frame of a call or of control is to be written; it goes out at the end of this turn. */
   next(): Writer;
-  /** Queues a control frame that the other side caused. */
-  owe(first: number, id: number, payload: Uint8Array | string): void;
+  /** Queues a frame that the other side caused. */
+  owe(first: number, id: number, ...payload: Part[]): void;
   /** Gives a flow its turns. */
   enqueue(flow: Flow): void;
   /** The other side asks for an ack. Tells whether bulk had come since it last did. */
@@ -79,27 +82,24 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stuckAt = 0;
   let lastMark = 0;
-  let ackDue = false;
-  let ackAt = 0;
+  let ackAt: number | undefined; // when the mark came that is to be answered
 
   const again = (): void => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      line.kick();
-    }, AGAIN);
+    clearTimeout(timer);
+    timer = setTimeout(() => line.kick(), AGAIN);
   };
 
   const flush = (conn: Conn): void => {
     const { buffered } = conn;
     if (buffered > HIGH) {
       again();
-      if (!line.stuckSince || buffered < stuckAt) line.stuckSince = performance.now();
+      if (!line.due.has("write") || buffered < stuckAt) line.expect("write");
       stuckAt = buffered;
       return;
     }
-    line.stuckSince = 0;
-    if (ackDue) out.numbers(ACK, 0, lastMark, ackAt);
-    ackDue = false;
+    line.due.delete("write");
+    if (ackAt !== undefined) out.frame(ACK, 0, lastMark, ackAt);
+    ackAt = undefined;
     if (out.at) {
       let from = 0;
       for (const cut of [...cuts, out.at]) {
@@ -111,10 +111,6 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
       line.owed = 0;
       line.batch++;
     }
-    flushBulk(conn);
-  };
-
-  const flushBulk = (conn: Conn): void => {
     while ((ready.length && w.room() > 0) || w.due()) {
       if (conn.buffered > HIGH_BULK) {
         if (!w.awaits()) again(); // else the ack brings us back
@@ -129,20 +125,21 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
         if (flow.pending()) line.enqueue(flow);
       }
       if (w.due()) {
+        if (!w.awaits()) line.expect("ack");
         w.mark(performance.now());
         line.marks++;
-        out.frame(MARK, 0, "");
+        out.frame(MARK, 0);
       }
-      if (out.at) line.say(out.copy(0, out.at));
+      if (out.at) line.say(out.copy(0));
       out.clear();
     }
     if (w.room() > 0) w.starve();
   };
 
   const line: Line = {
-    out,
     window: w,
     patience: patience(),
+    due: new Map(),
     remote: usual,
     open: false,
     lastServed: 0,
@@ -152,8 +149,8 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
     owed: 0,
     received: 0,
     marks: 0,
-    stuckSince: 0,
     conn: undefined,
+    expect: (what) => line.due.set(what, performance.now() + TIMES[what]),
     say(message): void {
       sending(message);
       line.conn?.send(message);
@@ -172,9 +169,9 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
       line.kick();
       return out;
     },
-    owe(first, id, payload): void {
+    owe(first, id, ...payload): void {
       const before = line.next().at;
-      out.frame(first, id, payload);
+      out.frame(first, id, ...payload);
       line.owed += out.at - before;
     },
     enqueue(flow): void {
@@ -185,7 +182,6 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
     marked(): boolean {
       const fresh = line.received > lastMark;
       lastMark = line.received;
-      ackDue = true;
       ackAt = Math.floor(performance.now() * 1000);
       return fresh;
     },

@@ -3,8 +3,8 @@
  * spec/README.md, section 4.
  */
 import type { CallOptions } from "./call.ts";
-import { FEEDS, TAKES } from "./call.ts";
 import type { Checker } from "./check.ts";
+import { FEEDS, TAKES } from "./exchange.ts";
 import type { Items } from "./feed.ts";
 import type { HandleOptions, Mux, Served } from "./mux.ts";
 import type { Peer } from "./peer.ts";

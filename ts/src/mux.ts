@@ -1,9 +1,9 @@
 import type { Checker } from "./check.ts";
+import type { Core } from "./core.ts";
 import type { CallError } from "./error.ts";
-import { Keys } from "./keyed.ts";
 import type { Peer } from "./peer.ts";
-import { type Request, type ServeHost, type Serving, serve } from "./serve.ts";
-import { type Params, readParams, type Written, writeValue } from "./value.ts";
+import { type Request, type Serving, serve } from "./serve.ts";
+import { type Params, readParams, readValue, type Written, writeValue } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
 /** The call that a handler serves. */
@@ -21,11 +21,17 @@ export interface HandleOptions {
   /** It may be executed twice without harm, as reading may. Unset: calls that may be repeated are refused. */
   readonly pure?: boolean;
   /**
-   * It may be called again with the same key: the first result is given again, for a day and as far as
-   * the Mux keeps it in memory (the last 10,000 and 16 MiB). The handler finds the key in the metadata, as
-   * "rpc.key". Unset: calls with a key are refused.
+   * It may be called again with the same key: the first result is given again, as long as these, of
+   * `@chumsync/chum/keyed`, keep it. The handler finds the key in the metadata, as "rpc.key". Unset: calls with a key are
+   * refused.
    */
-  readonly keyed?: boolean;
+  readonly keyed?: Keys;
+}
+
+/** Remembers calls by their keys. */
+export interface Keys {
+  /** Runs the first call of this name, which holds method and key; others with the same arguments get its result. */
+  once(name: string, form: number, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written>;
 }
 
 /** One method as the serving side knows it. */
@@ -48,8 +54,6 @@ const anything = { go: "unknown", form: "any" };
 
 /** Holds the services of one side: methods by name. Any number of peers may share one. */
 export class Mux {
-  /** @internal */
-  readonly keys: Keys = new Keys();
   readonly #services = new Map<string, Service>();
 
   constructor() {
@@ -59,7 +63,7 @@ export class Mux {
       pure: true,
       about: { args: { go: "void", form: "none" }, result: anything },
       read: (form, r) => readParams(form, r, { form: "none" }),
-      readItem: () => undefined,
+      readItem: readValue,
       run: () => this.#describe(),
       write: writeValue,
     });
@@ -74,7 +78,7 @@ export class Mux {
     fn: (...args: A) => unknown,
     options: HandleOptions & { readonly args?: { readonly [K in keyof A]: Checker<A[K]> } } = {},
   ): void {
-    const { args: checks, pure = false, keyed = false } = options;
+    const { args: checks, ...rest } = options;
     const check: Checker<unknown> | undefined =
       checks &&
       ((value) => {
@@ -84,13 +88,12 @@ export class Mux {
       });
     const params: Params = { form: "any" };
     this.put({
+      ...rest,
       name,
       mode: 0,
-      pure,
-      keyed,
       about: { args: anything, result: anything },
       read: (form, r) => readParams(form, r, params, check),
-      readItem: () => undefined,
+      readItem: readValue,
       run: (list) => fn(...(list as A)),
       write: writeValue,
     });
@@ -105,8 +108,8 @@ export class Mux {
   }
 
   /** @internal Takes a call, or says why not. Who makes no Mux need not load what serves. */
-  serve(host: ServeHost, request: Request): Serving | CallError {
-    return serve(host, this, request);
+  serve(core: Core, request: Request): Serving | CallError {
+    return serve(core, this, request);
   }
 
   find(name: string): Service | undefined {
@@ -122,7 +125,7 @@ export class Mux {
         kind: kinds[mode],
         ...about,
         ...(pure && { pure }),
-        ...(keyed && { keyed }),
+        ...(keyed && { keyed: true }),
       }));
     return { methods };
   }

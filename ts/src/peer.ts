@@ -1,7 +1,8 @@
-import { Call, type CallOptions, FEEDS, TAKES } from "./call.ts";
+import { Call, type CallOptions } from "./call.ts";
 import type { Conn } from "./conn.ts";
-import { type Core, closedHere, newCore } from "./core.ts";
+import { type Core, newCore } from "./core.ts";
 import type { CallError } from "./error.ts";
+import { FEEDS, TAKES } from "./exchange.ts";
 import type { Feeding } from "./feed.ts";
 import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
@@ -63,7 +64,7 @@ export class Peer {
       const call = new Call(this.#core, method, feeding ? FEEDS : 0, read, (error, value) =>
         error ? reject(error) : resolve(value),
       );
-      this.#core.start(call, write, options, feeding);
+      call.start(write, options, feeding);
     });
   }
 
@@ -76,7 +77,7 @@ export class Peer {
     feeding?: Feeding,
   ): Inflow {
     const call = new Call(this.#core, method, feeding ? FEEDS | TAKES : TAKES, read, () => {});
-    this.#core.start(call, write, options, feeding);
+    call.start(write, options, feeding);
     return call.in as Inflow;
   }
 
@@ -87,12 +88,12 @@ export class Peer {
 
   /** The figures of now. */
   get stats(): Stats {
-    return this.#core.stats();
+    return this.#core.figures();
   }
 
   /** Ends the connection. Open calls of both sides end at once; their errors say whether they were executed. */
   close(): void {
-    this.#core.end(closedHere(), undefined, { message: "closed" });
+    this.#core.close();
   }
 
   /**

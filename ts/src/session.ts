@@ -358,35 +358,3 @@ export function reopening(dial: Dial, options: SessionOptions = {}): Dial {
     }
   };
 }
-
-/**
- * The server's side of a connection, where no sessions are kept: tells a client that asks for one. What is sent waits
- * for the client's first message, since the answer to that comes first.
- */
-export function withoutSession(conn: Conn): Conn {
-  let early: Uint8Array[] | undefined = [];
-  return {
-    start(to) {
-      conn.start({
-        message(message) {
-          const waiting = early;
-          early = undefined;
-          if (waiting && isControl(message, RESUME)) {
-            conn.send(control(REFUSED, { reason: "no sessions are kept here" }));
-            return conn.close();
-          }
-          const opens = waiting && isControl(message, OPEN);
-          if (opens) conn.send(control(OPENED, {}));
-          for (const message of waiting ?? []) conn.send(message);
-          if (!opens) to.message(message);
-        },
-        closed: (error) => to.closed(error),
-      });
-    },
-    send: (message) => (early ? void early.push(message) : conn.send(message)),
-    get buffered() {
-      return conn.buffered;
-    },
-    close: () => conn.close(),
-  };
-}

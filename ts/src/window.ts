@@ -9,8 +9,6 @@ export interface Window {
   /** Bulk bytes sent since the start; of these, acknowledged. */
   sent: number;
   acked: number;
-  /** When it was last acknowledged, or began to be asked for that. */
-  since: number;
   /** How many bytes may go out. It may be negative. */
   room(): number;
   /** How much bulk goes into one message, and between two marks. */
@@ -85,7 +83,6 @@ export const window = (): Window => {
   const w: Window = {
     sent: 0,
     acked: 0,
-    since: 0,
     room: () => size - (w.sent - w.acked),
     portion: () => Math.min(Math.max(size / (trip < 1 ? 4 : 16), 4096), 120 * 1024),
     awaits: () => marks.length > 0,
@@ -94,7 +91,6 @@ export const window = (): Window => {
       return n > 0 && (n >= w.portion() || (w.room() <= 0 && !marks.length));
     },
     mark(now): void {
-      if (!marks.length) w.since = now;
       marked = w.sent;
       marks.push({ at: marked, time: now });
     },
@@ -102,7 +98,6 @@ export const window = (): Window => {
       starved = true;
     },
     ack(n, came, now): void {
-      if (n > w.acked) w.since = now;
       w.acked = n;
       let time = 0;
       while (marks[0] && marks[0].at <= n) time = marks.shift()?.time ?? 0;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { bytes, integer, object, string } from "../src/check.ts";
 import { CallError, Mux, method, source } from "../src/index.ts";
+import { keys } from "../src/keyed.ts";
 import { collect, failed, gate, idle, pair } from "./pair.ts";
 import { settle } from "./raw.ts";
 import { Add, Count, Echo, Hang, Hi, Sum, services, Twice } from "./services.ts";
@@ -387,7 +388,7 @@ test("keyed calls have one effect", async () => {
       if (n < 0) throw new CallError("aborted", "try again");
       return n * 2;
     },
-    { keyed: true },
+    { keyed: keys() },
   );
   const p = pair({}, {}, mux);
   const key = "0123456789abcdef";

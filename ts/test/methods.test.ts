@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { array, boolean, literal, object, optional, record, string, unknown } from "../src/check.ts";
 import { Mux, method, type Params, type Service } from "../src/index.ts";
+import { keys } from "../src/keyed.ts";
 import { readParams, readValue, writeValue } from "../src/value.ts";
 import { pair } from "./pair.ts";
 import { vectors } from "./vectors.ts";
@@ -65,7 +66,7 @@ test("a peer tells its own methods: names, kinds, how arguments travel, what may
       mode: kinds.indexOf(kind as "call"),
       about: { args: { go: "unknown", form, ...(positions && { positions }), ...(raw && { raw }) } },
       pure: pure ?? false,
-      keyed: keyed ?? false,
+      ...(keyed && { keyed: keys() }),
       read: (f, r) => readParams(f, r, { form }),
       readItem: readValue,
       run: () => undefined,

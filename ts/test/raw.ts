@@ -1,6 +1,7 @@
 import type { Conn } from "../src/conn.ts";
 import { readError } from "../src/error.ts";
-import { type Mux, Peer, type PeerOptions, pipe } from "../src/index.ts";
+import { type Mux, Peer, type PeerOptions } from "../src/index.ts";
+import { pipe } from "../src/pipe.ts";
 import { type Frame, formed, LONG, OWN, Reader, Writer } from "../src/wire.ts";
 
 export interface Got extends Frame {
@@ -15,7 +16,7 @@ export const framesOf = (message: Uint8Array): Got[] => {
   const p = new Reader(message);
   while (r.at < r.end) {
     r.next(f, p);
-    list.push({ ...f, payload: p.rest().slice() });
+    list.push({ ...f, payload: p.take().slice() });
   }
   return list;
 };

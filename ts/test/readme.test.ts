@@ -21,7 +21,10 @@ test("what the READMEs show compiles", () => {
     expect(files.length).toBe(3);
     const config = {
       extends: join(root, "test/tsconfig.json"),
-      compilerOptions: { rootDir: root, paths: { "@chumsync/chum": [join(root, "src/index.ts")] } },
+      compilerOptions: {
+        rootDir: root,
+        paths: { "@chumsync/chum": [join(root, "src/index.ts")], "@chumsync/chum/*": [join(root, "src/*.ts")] },
+      },
       files,
     };
     writeFileSync(join(directory, "package.json"), '{"type":"module"}');
