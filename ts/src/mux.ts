@@ -1,10 +1,10 @@
 import type { Checker } from "./check.ts";
 import type { Core } from "./core.ts";
 import type { CallError } from "./error.ts";
+import type { Shape } from "./method.ts";
 import type { Peer } from "./peer.ts";
 import { type Request, type Serving, serve } from "./serve.ts";
-import { type Params, readParams, readValue, type Written, writeValue } from "./value.ts";
-import type { Reader } from "./wire.ts";
+import type { Written } from "./value.ts";
 
 /** The call that a handler serves. */
 export interface Served {
@@ -38,36 +38,15 @@ export interface Keys {
 export interface Service extends HandleOptions {
   readonly name: string;
   readonly mode: number;
-  /** What rpc.methods tells of it, beside name and kind. */
-  readonly about: object;
-  /** Reads the argument, or an item of the caller's stream. They throw an Error that says what is wrong. */
-  read(form: number, r: Reader): unknown;
-  readItem(form: number, r: Reader): unknown;
+  readonly shape: Shape<unknown, unknown, unknown, unknown>;
   /** Runs the handler: it gives the result or a promise of it, or what is to be streamed. */
   run(argument: unknown, call: Served, items: AsyncIterable<unknown>): unknown;
-  /** Writes a result or an item. */
-  write(value: unknown, plain: boolean): Written;
 }
-
-const kinds = ["call", "sink", "source", "duplex"];
-const anything = { go: "unknown", form: "any" };
 
 /** Holds the services of one side: methods by name. Any number of peers may share one. */
 export class Mux {
-  readonly #services = new Map<string, Service>();
-
-  constructor() {
-    this.put({
-      name: "rpc.methods",
-      mode: 0,
-      pure: true,
-      about: { args: { go: "void", form: "none" }, result: anything },
-      read: (form, r) => readParams(form, r, { form: "none" }),
-      readItem: readValue,
-      run: () => this.#describe(),
-      write: writeValue,
-    });
-  }
+  /** @internal */
+  readonly services: Map<string, Service> = new Map();
 
   /**
    * Serves a plain function: its arguments are given by position, and checked if there are checkers
@@ -86,47 +65,20 @@ export class Mux {
         if (list.length !== checks.length) throw new Error(`${checks.length} arguments are needed`);
         return checks.map((c, i) => c(list[i], `argument ${i + 1}`));
       });
-    const params: Params = { form: "any" };
-    this.put({
-      ...rest,
-      name,
-      mode: 0,
-      about: { args: anything, result: anything },
-      read: (form, r) => readParams(form, r, params, check),
-      readItem: readValue,
-      run: (list) => fn(...(list as A)),
-      write: writeValue,
-    });
+    const shape = { params: { form: "any" as const }, ...(check && { args: check }) };
+    this.put({ ...rest, name, mode: 0, shape, run: (list) => fn(...(list as A)) });
   }
 
   /** Adds a service; see Method.handle for typed ones. A bad or taken name is a mistake in the program, so it throws. */
   put(service: Service): void {
     const { name } = service;
     if (!/^[\w.-]{1,128}$/.test(name)) throw new Error(`method name ${JSON.stringify(name)}`);
-    if (this.#services.has(name)) throw new Error(`method ${name} is on the Mux already`);
-    this.#services.set(name, service);
+    if (this.services.has(name)) throw new Error(`method ${name} is on the Mux already`);
+    this.services.set(name, service);
   }
 
   /** @internal Takes a call, or says why not. Who makes no Mux need not load what serves. */
   serve(core: Core, request: Request): Serving | CallError {
     return serve(core, this, request);
-  }
-
-  find(name: string): Service | undefined {
-    return this.#services.get(name);
-  }
-
-  /** What rpc.methods answers: names, kinds, and how arguments travel, as far as it is known here. */
-  #describe(): unknown {
-    const methods = [...this.#services.values()]
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map(({ name, mode, about, pure, keyed }) => ({
-        name,
-        kind: kinds[mode],
-        ...about,
-        ...(pure && { pure }),
-        ...(keyed && { keyed: true }),
-      }));
-    return { methods };
   }
 }

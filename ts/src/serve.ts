@@ -8,7 +8,7 @@ import type { Mux, Served, Service } from "./mux.ts";
 import type { Peer } from "./peer.ts";
 import { BULK_FROM, Inflow, type Priority, packed } from "./stream.ts";
 import { after } from "./time.ts";
-import type { Written } from "./value.ts";
+import { readParams, readValue, type Written, writeValue } from "./value.ts";
 import { ERROR, formed, LONG, RESULT, Reader } from "./wire.ts";
 
 const YEAR = 365 * 24 * 3_600_000; // ms
@@ -35,7 +35,8 @@ export class Serving extends Exchange implements Served {
     core.servings.set(id, this);
     core.stats.in.open++;
     if (service.mode) core.streaming++;
-    if (service.mode & FEEDS) this.in = new Inflow(this, service.readItem);
+    if (service.mode & FEEDS)
+      this.in = new Inflow(this, (form, r) => readValue(form, r, service.shape.in, service.shape.inRaw));
     if (left && left < YEAR) {
       this.timer = after(left, () => this.stop(failure("deadline_exceeded", "yes", "the handler's time was over")));
     }
@@ -75,17 +76,18 @@ export class Serving extends Exchange implements Served {
   }
 
   #work(form: number, bytes: Uint8Array): Written | Promise<Written> {
-    const { mode, read, run, write } = this.#service;
-    const argument = read(form, new Reader(bytes));
+    const { mode, shape, run } = this.#service;
+    const argument = readParams(form, new Reader(bytes), shape.params ?? {}, shape.args);
     this.#ran = true;
     const result = run(argument, this, this.in as AsyncIterable<unknown>);
     if (mode & TAKES) return this.#stream(result as Items<unknown>);
-    const plain = this.core.line.remote.json;
-    return result instanceof Promise ? result.then((value) => write(value, plain)) : write(result, plain);
+    const write = (value: unknown): Written => writeValue(value, this.core.line.remote.json, shape.resultRaw);
+    return result instanceof Promise ? result.then(write) : write(result);
   }
 
   async #stream(items: Items<unknown> | Promise<Items<unknown>>): Promise<Written> {
-    await feed(this, { items: await items, write: this.#service.write });
+    const { outRaw } = this.#service.shape;
+    await feed(this, { items: await items, write: (value, plain) => writeValue(value, plain, outRaw) });
     if (this.#why) throw this.#why;
     return { form: 0, data: "" };
   }
@@ -216,7 +218,7 @@ export const serve = (core: Core, services: Mux, request: Request): Serving | Ca
   const no = (code: Code, why: string): CallError => failure(code, "no", why);
   let service: Service | undefined;
   try {
-    service = services.find(decodeText(method));
+    service = services.services.get(decodeText(method));
   } catch {
     // a name that is not UTF-8 is one that is not there
   }

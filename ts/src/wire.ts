@@ -126,7 +126,7 @@ export class Reader {
 const encoder = new TextEncoder();
 
 /** The text in UTF-8. */
-export const encodeText = (text: string): Uint8Array => encoder.encode(text);
+export const encodeText = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
 
 /** What is written: a number, bytes as they are, or a text in UTF-8. */
 export type Part = number | Uint8Array | string;
@@ -167,7 +167,13 @@ export class Writer {
     this.#room(3 * n);
     const b = this.#buffer;
     let i = 0;
-    if (n < 64) for (let c: number; i < n && (c = text.charCodeAt(i)) < 0x80; i++) b[this.at + i] = c;
+    if (n < 64) {
+      for (; i < n; i++) {
+        const c = text.charCodeAt(i);
+        if (c > 0x7f) break;
+        b[this.at + i] = c;
+      }
+    }
     this.at += i < n ? encoder.encodeInto(text, b.subarray(this.at)).written : n;
   }
 

@@ -58,7 +58,7 @@ const fourCalls = (raw: Raw): Map<number, Outcome[]> => {
 test("there are conversations, and all that is served and called in them is here", () => {
   expect(file.conversations.length).toBeGreaterThan(50);
   const mux = services();
-  for (const s of file.serves) expect(mux.find(s.method)?.mode, s.method).toBe(modes.indexOf(s.mode));
+  for (const s of file.serves) expect(mux.services.get(s.method)?.mode, s.method).toBe(modes.indexOf(s.mode));
   expect(file.calls.map((c) => c.method)).toEqual(["hi", "count", "sum", "twice"]);
 });
 

@@ -7,7 +7,8 @@ const layers: Record<string, string[]> = {
   "conn.ts": [],
   "wire.ts": [],
   "redial.ts": [],
-  "control.ts": [],
+  "json.ts": [],
+  "control.ts": ["json.ts", "wire.ts"],
   "ws.ts": ["conn.ts"],
   "session.ts": ["conn.ts", "control.ts", "redial.ts"],
 };

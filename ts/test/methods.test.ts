@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { array, boolean, literal, object, optional, record, string, unknown } from "../src/check.ts";
+import { describe } from "../src/describe.ts";
 import { Mux, method, type Params, type Service } from "../src/index.ts";
 import { keys } from "../src/keyed.ts";
-import { readParams, readValue, writeValue } from "../src/value.ts";
 import { pair } from "./pair.ts";
 import { vectors } from "./vectors.ts";
 
@@ -64,16 +64,14 @@ test("a peer tells its own methods: names, kinds, how arguments travel, what may
     const service: Service = {
       name,
       mode: kinds.indexOf(kind as "call"),
-      about: { args: { go: "unknown", form, ...(positions && { positions }), ...(raw && { raw }) } },
+      shape: { params: { form, ...(positions && { positions }), ...(raw && { raw }) } },
       pure: pure ?? false,
       ...(keyed && { keyed: keys() }),
-      read: (f, r) => readParams(f, r, { form }),
-      readItem: readValue,
       run: () => undefined,
-      write: writeValue,
     };
     mux.put(service);
   }
+  describe(mux);
   const p = pair({}, {}, mux);
   const answer = await Methods.call(p.a, undefined);
   const pick = (m: Described): unknown => ({
