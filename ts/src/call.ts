@@ -186,14 +186,6 @@ export class Call extends Exchange {
     this.settle(e);
   }
 
-  breakOff(error: CallError): void {
-    this.giveUp(error);
-  }
-
-  left(error: CallError = failure("cancelled", "no", "the reader left")): void {
-    this.giveUp(error);
-  }
-
   /** Ends an open call: with its result, or with the error. */
   settle(error: CallError | undefined, value?: unknown): void {
     const { core } = this;

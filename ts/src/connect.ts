@@ -31,13 +31,10 @@ export async function connect(url: string | URL, services?: Mux, options: Connec
   return within(connectTimeout, signal, async (signal) => {
     const conn = await (noResume ? dialing(signal) : openSession(dialing, signal, options));
     const peer = new Peer(conn, services, noResume ? options : { redial: reopening(dialing, options), ...options });
-    await new Promise<void>((resolve, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason));
-      peer.ready.then(resolve, reject);
-    }).catch((error) => {
-      peer.close();
-      throw error;
-    });
+    let ready = false;
+    signal.addEventListener("abort", () => ready || peer.close());
+    await peer.ready;
+    ready = true;
     return peer;
   });
 }

@@ -67,7 +67,7 @@ export interface Core {
   drain(): void;
   report(error: unknown, method?: string): void;
   /** Counts a frame in vain. */
-  inVain(cost: number, what: string): void;
+  inVain(cost: number): void;
   /** The figures of now. */
   figures(): Stats;
 }
@@ -244,7 +244,7 @@ export const newCore = (
         message: (m) => {
           if (core.line === line && !over) take(line, m);
         },
-        closed: (why = new Error("closed without a word")) => {
+        closed: (why = new Error("without a word")) => {
           if (core.line === line) core.lost(connectionLost(why));
         },
       });
@@ -309,9 +309,9 @@ export const newCore = (
 
     report: onError,
 
-    inVain(cost, what): void {
+    inVain(cost): void {
       core.stats.inVain++;
-      core.line.patience.spend(cost, what);
+      core.line.patience.spend(cost);
     },
 
     figures(): Stats {

@@ -11,6 +11,8 @@ export const TAKES = 2;
 /** From this length on a frame is no waste of time, whatever is in it. */
 export const AMPLE = 1024;
 
+export const AMID = "amid a long value";
+
 /** A long value on its way in. Its buffer grows with what has come, never with what was announced. */
 interface Assembly {
   kind: number;
@@ -39,10 +41,8 @@ export abstract class Exchange {
     this.core = core;
   }
 
-  /** Ends this call alone, because of something that cannot be taken. */
-  abstract breakOff(error: CallError): void;
-  /** The reader of its stream goes, because of an error if an item made it. */
-  abstract left(error?: CallError): void;
+  /** Ends this call alone, if it is open, and tells the other side. */
+  abstract giveUp(error: CallError): void;
   /** What was sent at once is here: a result, or the arguments. */
   abstract whole(form: number, bytes: Uint8Array): void;
 
@@ -85,19 +85,19 @@ export abstract class Exchange {
     if (this.ended || !(this.long || this.out?.starves())) return;
     this.#idle = after(this.core.idle, () => {
       const ran = this.own ? "maybe" : this.long?.kind === REQUEST ? "no" : "yes";
-      this.breakOff(failure("deadline_exceeded", ran, "the other side stands still"));
+      this.giveUp(failure("deadline_exceeded", ran, "the other side stands still"));
     });
   }
 
   /** Takes the first bytes of a long value in. */
   beginLong(kind: number, form: number, r: Reader): void {
-    if (this.long) throw new Error("a long value amid a long value");
+    if (this.long) throw new Error(AMID);
     const total = r.u();
     const { core } = this;
     const { value, assembly } = core.limits;
     if (total > value || core.assembling + total > assembly) {
-      const why = total > value ? tooLong(total, value) : "too many long values at once";
-      return this.breakOff(failure("resource_exhausted", kind === REQUEST ? "no" : "yes", why));
+      const why = total > value ? tooLong(total, value) : "too many long values";
+      return this.giveUp(failure("resource_exhausted", kind === REQUEST ? "no" : "yes", why));
     }
     core.assembling += total;
     this.long = { kind, form, total, bytes: new Uint8Array(Math.min(total, 16_384)), have: 0 };
@@ -108,11 +108,11 @@ export abstract class Exchange {
   /** Takes more of the long value in. */
   addLong(r: Reader): void {
     const a = this.long;
-    if (!a) throw new Error("a part of no long value");
+    if (!a) throw new Error("no long value");
     const part = r.take();
     const before = a.have;
     const have = before + part.length;
-    if (have > a.total) throw new Error("a long value runs past its length");
+    if (have > a.total) throw new Error("past its length");
     if (have > a.bytes.length) {
       const grown = new Uint8Array(Math.min(a.total, 2 * have));
       grown.set(a.bytes);
@@ -126,7 +126,7 @@ export abstract class Exchange {
       if (a.kind === ITEM) this.in?.put(a.form, a.bytes, true);
       else this.whole(a.form, a.bytes);
     } else {
-      if (part.length < AMPLE) this.core.inVain(1, "a small part");
+      if (part.length < AMPLE) this.core.inVain(1);
       // A byte now and then is no progress.
       if (Math.floor(have / AMPLE) > Math.floor(before / AMPLE)) this.watch();
     }

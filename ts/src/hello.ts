@@ -1,4 +1,4 @@
-import { parseJSON, writeJSON } from "./json.ts";
+import { decodeText, parseJSON, writeJSON } from "./json.ts";
 import { FIRST_WINDOW } from "./stream.ts";
 
 const VERSION = 1;
@@ -24,8 +24,8 @@ export const writeHello = (agent: string, calls: number, streams: number, value:
   writeJSON({ version: VERSION, agent, limits: { calls, streams, value, window: FIRST_WINDOW } });
 
 /** Reads a hello. It throws an Error that says what is wrong. */
-export const readHello = (text: string): Hello => {
-  const { version, agent = "", limits = {}, json = false } = parseJSON(text) as Record<string, unknown>;
+export const readHello = (payload: Uint8Array): Hello => {
+  const { version, agent = "", limits = {}, json = false } = parseJSON(decodeText(payload)) as Record<string, unknown>;
   if (version !== VERSION) throw new Error(`${agent} speaks version ${version} of the protocol, this side ${VERSION}`);
   const { calls = 0, streams = 0, value = 0, window = 0 } = limits as Record<string, unknown>;
   const hello = { calls, streams, value, window } as Hello;

@@ -11,7 +11,7 @@ export interface Patience {
   /** Takes one of them off; false if there are none. */
   wasAllowed(): boolean;
   /** Counts frames in vain. It throws when there were too many. */
-  spend(cost: number, what: string): void;
+  spend(cost: number): void;
 }
 
 const MOST = 3000;
@@ -32,9 +32,9 @@ export const patience = (): Patience => {
       at = now ?? at;
     },
     wasAllowed: () => late > 0 && late-- > 0,
-    spend(cost, what): void {
+    spend(cost): void {
       left -= cost;
-      if (left < 0) throw new Error(`it floods: too much was in vain, the last ${what}`);
+      if (left < 0) throw new Error("it floods: too much was in vain");
     },
   };
 };

@@ -6,6 +6,8 @@ export const REPEAT = "rpc.repeat";
 export const KEY = "rpc.key";
 export const PRIORITY = "rpc.priority";
 
+const none = new Uint8Array();
+
 const bounded = (bytes: Uint8Array): Uint8Array => {
   if (bytes.length > 4096) throw new Error("too much metadata");
   return bytes;
@@ -13,6 +15,7 @@ const bounded = (bytes: Uint8Array): Uint8Array => {
 
 /** Writes a list of keys and values. It throws an Error that says what cannot be sent. */
 export const writeMetadata = (entries: readonly (readonly [string, string])[]): Uint8Array => {
+  if (!entries.length) return none;
   for (const [key] of entries) if (!/^[a-z\d._-]{1,64}$/.test(key)) throw new Error(`bad metadata key ${key}`);
   const parts = entries.flat().map(encodeText);
   return bounded(joined(...parts.flatMap((part) => [part.length, part])));

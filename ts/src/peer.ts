@@ -21,26 +21,20 @@ export class Peer {
   error: CallError | undefined;
   /** What the program keeps along with the peer: who has logged in on it, say. */
   readonly values: Map<unknown, unknown> = new Map<unknown, unknown>();
-  readonly #core: Core;
+  #core!: Core;
 
   /** Makes a peer on a connection, which it then owns. Calls may be made at once; they are sent when the other side is there. */
   constructor(conn: Conn, services?: Mux, options: PeerOptions = {}) {
-    let greeted: () => void = () => {};
-    let gone: (lost: CallError, why?: CallError) => void = () => {};
-    this.ready = new Promise((resolve, reject) => {
-      greeted = resolve;
-      gone = reject;
-    });
-    this.ready.catch(() => {}); // who does not wait for it need not hear of it
-    this.done = new Promise((resolve) => {
-      const ungreeted = gone;
-      gone = (lost, why) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    promise.catch(() => {}); // who does not wait for it need not hear of it
+    this.done = new Promise((done) => {
+      this.#core = newCore(this, services, options, resolve, (lost, why) => {
         this.error = why;
-        ungreeted(lost);
-        resolve();
-      };
+        reject(lost);
+        done();
+      });
     });
-    this.#core = newCore(this, services, options, greeted, gone);
     this.#core.attach(conn);
   }
 

@@ -57,16 +57,21 @@ export const retrying = (longest: number, tell: (state: Waiting) => void): Retry
 const backOff = (failed: number, longest: number): number =>
   failed && Math.random() * Math.min(firstWait * 2 ** (failed - 1), longest);
 
-/** Runs a try. Its signal is aborted after so many ms (at most 24 days), with `life`, and at the latest when it is over. */
+/**
+ * Runs something for at most so many ms (24 days), and no longer than `life`: then it rejects. The signal that it is
+ * given is aborted then, and at the latest when it is over.
+ */
 export async function within<T>(ms: number, life: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   life.throwIfAborted();
   const own = new AbortController();
   const { signal } = own;
-  const late = (): void => own.abort(new Error(`no answer within ${ms / 1000} s`));
-  const timer = setTimeout(late, Math.min(ms, 2 ** 31 - 1)); // more would be none
+  const timer = setTimeout(() => own.abort(new Error(`no answer within ${ms / 1000} s`)), Math.min(ms, 2 ** 31 - 1));
   life.addEventListener("abort", () => own.abort(life.reason), { signal });
   try {
-    return await run(signal);
+    return await new Promise<T>((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+      run(signal).then(resolve, reject);
+    });
   } finally {
     clearTimeout(timer);
     own.abort();
@@ -80,7 +85,6 @@ const pause = (ms: number, life: AbortSignal): Promise<unknown> =>
     life,
     (signal) =>
       new Promise((resolve) => {
-        signal.addEventListener("abort", resolve);
         for (const event of ["online", "visibilitychange"]) globalThis.addEventListener?.(event, resolve, { signal });
       }),
-  );
+  ).catch(() => {});

@@ -165,8 +165,6 @@ export class Serving extends Exchange implements Served {
     core.settled();
   }
 
-  left(): void {} // a handler that reads no more may still answer
-
   /** Ends the handler's work; its answer goes out if the call is still open. */
   stop(why: CallError): void {
     this.#why ??= why;
@@ -189,7 +187,7 @@ export class Serving extends Exchange implements Served {
     return used;
   }
 
-  breakOff(error: CallError): void {
+  giveUp(error: CallError): void {
     if (this.ended) return;
     this.core.line.owe(ERROR, this.id, writeError(error));
     this.abandon(error);

@@ -207,43 +207,40 @@ export async function openSession(
     const conn = await dial(signal);
     const attempt = ++tries;
     const early: Uint8Array[] = []; // the answer, and what came behind it while its proof was checked
+    const answered = Promise.withResolvers<void>();
     let gone: Error | undefined;
-    try {
-      const proof = await prove(key, "resume", id, attempt, received);
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
-        conn.start({
-          message(message) {
-            if (link === conn) return take(message);
-            early.push(message);
-            resolve();
-          },
-          closed(error) {
-            if (link === conn) return cut(error);
-            gone = error ?? new Error("session: the connection was closed");
-            reject(gone);
-          },
-        });
-        conn.send(control(RESUME, { id, try: attempt, received, proof }));
-      });
-      const answer = early.shift()!;
-      if (isControl(answer, REFUSED)) {
-        end(new Error(`session: lost: the server refused to resume it: ${read(answer, REFUSED).reason}`));
-      } else {
-        const { received: has, proof: theirs } = read(answer, RESUMED);
-        if (theirs !== (await prove(key, "resumed", id, attempt, has))) {
-          throw new Error("session: who answers does not know the secret");
-        }
-        if (gone) throw gone;
-        signal.throwIfAborted();
-        attach(conn, has);
-      }
-    } catch (error) {
-      conn.close();
-      throw error;
+    // At the end of the try, whichever it is: then this is the session's connection, or nobody's.
+    const giveUp = (): void => {
+      if (link !== conn) conn.close();
+    };
+    signal.addEventListener("abort", giveUp);
+    const proof = await prove(key, "resume", id, attempt, received);
+    signal.throwIfAborted();
+    conn.start({
+      message(message) {
+        if (link === conn) return take(message);
+        early.push(message);
+        answered.resolve();
+      },
+      closed(error) {
+        if (link === conn) return cut(error);
+        gone = error ?? new Error("session: the connection was closed");
+        answered.reject(gone);
+      },
+    });
+    conn.send(control(RESUME, { id, try: attempt, received, proof }));
+    await answered.promise;
+    const answer = early.shift()!;
+    if (isControl(answer, REFUSED)) {
+      return end(new Error(`session: lost: the server refused to resume it: ${read(answer, REFUSED).reason}`));
     }
-    if (over) conn.close();
+    const { received: has, proof: theirs } = read(answer, RESUMED);
+    if (theirs !== (await prove(key, "resumed", id, attempt, has))) {
+      throw new Error("session: who answers does not know the secret");
+    }
+    if (gone) throw gone;
+    signal.throwIfAborted();
+    attach(conn, has);
     for (const message of early) if (link === conn) take(message);
   };
 

@@ -153,7 +153,7 @@ export class Outflow implements Flow {
 
   addCredit(n: number): void {
     this.credit += n;
-    if (this.credit > MAX_CREDIT) throw new Error("credit overflows");
+    if (this.credit > MAX_CREDIT) throw new Error("too much");
     if (!this.#x.long) this.#x.watch();
     this.#ready();
   }
@@ -210,7 +210,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
 
   /** Checks that an item may begin: it is taken whole if there is any credit left. */
   begin(): void {
-    if (this.ended || this.left <= 0) throw new Error(`an item beyond its stream's ${this.ended ? "end" : "credit"}`);
+    if (this.ended || this.left <= 0) throw new Error(this.ended ? "behind the end" : "no credit");
   }
 
   /** Takes a whole item in. */
@@ -225,7 +225,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
 
   /** Takes the sender's end in. */
   end(items: number): void {
-    if (this.ended || items !== this.items) throw new Error(`a stream ends after ${items} items, ${this.items} came`);
+    if (this.ended || items !== this.items) throw new Error(`${this.items} items came`);
     this.ended = true;
     if (!this.#x.own) this.over = true; // a caller's reader also waits for the call's result
     this.#wake?.();
@@ -270,9 +270,14 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
 
   /** Ends the stream: nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
   cancel(): void {
-    this.#x.left();
+    this.#leave(failure("cancelled", "no", "the reader left"));
     this.#error = undefined;
     this.discard();
+  }
+
+  /** The reader goes. A handler that reads no more may still answer. */
+  #leave(error: CallError): void {
+    if (this.#x.own) this.#x.giveUp(error);
   }
 
   async return(): Promise<IteratorResult<unknown, undefined>> {
@@ -305,7 +310,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
       return this.#read(form, new Reader(bytes));
     } catch (cause) {
       const error = failure(this.#x.own ? "data_loss" : "invalid_argument", "yes", "a wrong item", cause);
-      this.#x.left(error);
+      this.#leave(error);
       this.discard();
       throw error;
     }

@@ -100,27 +100,25 @@ export const readParams = (form: number, r: Reader, p: Params, check?: Checker<u
   return check ? check(argument, "argument") : argument;
 };
 
+const listOf = (value: unknown): unknown[] => {
+  if (Array.isArray(value)) return value;
+  throw new Error("a list is needed");
+};
+
 const arrange = (head: unknown, body: Uint8Array | undefined, p: Params, check?: Checker<unknown>): unknown => {
-  const list = head === undefined ? [] : head;
-  const none = body === undefined;
-  if (p.by === "list" || p.form === "any") {
-    if (!Array.isArray(list)) throw new Error("a list is needed");
-    return none ? list : [...list, body];
-  }
+  const given = head === undefined ? [] : head;
+  if (p.by === "list" || p.form === "any") return body ? [...listOf(given), body] : listOf(given);
   if (p.form === "bytes" && body && head === undefined) return body;
-  if (!none && p.form !== "pair") throw new Error(unexpected);
-  if (p.form === "none") {
-    if (isDict(list) || (Array.isArray(list) && !list.length)) return undefined;
-    throw new Error("too many arguments");
-  }
+  if (body && p.form !== "pair") throw new Error(unexpected);
   if (p.by === "name" || p.positions) {
-    const argument = isDict(list) ? byName(list, check) : byPosition(list, none, p, check);
+    const argument = isDict(given) ? byName(given, check) : byPosition(listOf(given), !body, p, check);
     if (body) argument[rawOf(p) as string] = body;
     return argument;
   }
-  if (!Array.isArray(list) || list.length > 1 || (check && !list.length)) {
-    throw new Error("a list of one argument is needed");
-  }
+  const none = p.form === "none";
+  if (none && isDict(given)) return undefined;
+  const list = listOf(given);
+  if (list.length > (none ? 0 : 1) || (!none && check && !list.length)) throw new Error(`${list.length} arguments`);
   return list[0];
 };
 
@@ -133,14 +131,13 @@ const byName = (argument: Dict, check?: Checker<unknown>): Dict => {
   return argument;
 };
 
-const byPosition = (list: unknown, whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
-  if (!Array.isArray(list)) throw new Error("an object or a list is needed");
+const byPosition = (list: unknown[], whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
   const positions = p.positions ?? [];
   const raw = rawOf(p);
   const lone = positions.length === 1 && isDict(check?.members?.get(positions[0] as string)?.zero);
   if (list.length === 1 && whole && isDict(list[0]) && !lone) return byName(list[0], check);
   const names = whole ? positions : positions.filter((name) => name !== raw);
-  if (list.length > names.length) throw new Error("too many arguments");
+  if (list.length > names.length) throw new Error(`${list.length} arguments`);
   if (list.length < Math.min(names.length, p.required ?? names.length)) {
     throw new Error(`${names[list.length]} is missing`);
   }

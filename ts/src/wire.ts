@@ -69,10 +69,9 @@ export class Reader {
   /** The next number. Above 2^53 all are 2^64: nothing so large is allowed anywhere. */
   u(): number {
     for (let value = 0, scale = 1, n = 0; ; scale *= 0x80, n++) {
-      if (this.left < 1) throw new Error("number cut short");
       const byte = this.bytes[this.at++] as number;
-      if (n > 8 && byte > 1) throw new Error("number above 64 bits");
-      if (n && !byte) throw new Error("number not in its shortest form");
+      const wrong = n && (!byte || (n > 8 && byte > 1)); // not in its shortest form, above 64 bits
+      if (wrong || this.at > this.end) throw new Error("bad number");
       const high = (byte & 0x7f) * scale;
       value = high >= 2 ** 53 && value ? 2 ** 64 : value + high;
       if (byte < 0x80) return value;
@@ -89,7 +88,7 @@ export class Reader {
   /** The one number that is left. */
   only(): number {
     const n = this.u();
-    if (this.left) throw new Error("bytes behind a number");
+    if (this.left) throw new Error("bytes behind it");
     return n;
   }
 
@@ -113,9 +112,9 @@ export class Reader {
             rule > 7 || f.id > Number.MAX_SAFE_INTEGER || f.form > PAIR_FORM
             || (rule & 3 ? !(rule & sender) : sender || f.own)
             || (rule < 4 && (f.form || f.long))
-            ? `a head that cannot be: ${first} ${f.id}`
+            ? "bad head"
             : "";
-    if (wrong) throw new Error(`frame of kind ${f.kind}: ${wrong}`);
+    if (wrong) throw new Error(wrong);
     payload.bytes = this.bytes;
     payload.at = this.at;
     this.at += n;

@@ -88,7 +88,7 @@ describe("a peer and a side that", () => {
       await raw.peer.done;
       const [bye, ...more] = raw.kind(15);
       expect(more).toEqual([]);
-      expect(readError(textOf(bye?.payload ?? utf8("{}"))).code).toBe("invalid_argument");
+      expect(readError(bye?.payload ?? utf8("{}")).code).toBe("invalid_argument");
       expect(raw.peer.error?.code).toBe("unavailable");
       expect(raw.errors.length).toBe(1);
       expect(raw.closed).toBe(true);

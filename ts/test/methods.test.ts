@@ -95,7 +95,7 @@ test("typed methods and plain functions are described", async () => {
   expect(list.find((m) => m.name === "sum")).toEqual({
     name: "sum",
     kind: "sink",
-    args: { go: "unknown", form: "none" },
+    args: { go: "void", form: "none" },
     in: { go: "unknown", form: "any" },
     result: { go: "unknown", form: "any" },
   });

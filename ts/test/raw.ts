@@ -113,7 +113,7 @@ export class Raw {
   /** The errors that came for the raw side's calls. */
   refusals(): { id: number; code: string; executed: string }[] {
     return this.kind(4).map((f) => {
-      const e = readError(textOf(f.payload));
+      const e = readError(f.payload);
       return { id: f.id, code: e.code, executed: e.executed };
     });
   }

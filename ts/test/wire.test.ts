@@ -29,11 +29,11 @@ const { valid, invalid } = vectors<{
 
 /** What our errors say of the classes of reasons. */
 const reasons: Record<string, RegExp> = {
-  empty: /number cut short/, // the peer says that a message is empty, see abuse.test.ts
+  empty: /bad number/, // the peer says that a message is empty, see abuse.test.ts
   kind: /head/,
-  number: /number/,
+  number: /bad number/,
   too_long: /too long/,
-  cut_short: /: cut short/,
+  cut_short: /cut short/,
   id: /head/,
   call: /head/,
   side: /head/,
