@@ -76,7 +76,8 @@ test("base64", () => {
 test("what JSON cannot hold is not written", () => {
   const circle: unknown[] = [];
   circle.push(circle);
-  for (const bad of [Number.NaN, [Infinity], { a: -Infinity }, 1n, circle]) expect(() => writeJSON(bad)).toThrow();
+  for (const bad of [Number.NaN, [Infinity], { a: -Infinity }, 1n, circle, "\ud800", { "\udc00": 1 }])
+    expect(() => writeJSON(bad)).toThrow();
   expect(writeJSON({ a: new Uint8Array([0, 255]), b: undefined })).toBe('{"a":"AP8="}');
   expect(writeJSON(undefined)).toBe("");
 });

@@ -75,6 +75,15 @@ test("the time left travels, and ends the handler's work without a cancel", asyn
   await call;
 });
 
+test("a timeout that no timer can wait for is none", async () => {
+  const p = pair();
+  const call = failed(Hang.call(p.a, undefined, { timeout: 2 ** 33 }));
+  await pass(1_000);
+  expect([p.a.stats.out.open, p.b.stats.in.open]).toEqual([1, 1]);
+  p.a.close();
+  expect((await call)[0]).toBe("unavailable");
+});
+
 test("pings keep a connection, and tell the round trip", async () => {
   const p = pair({}, {});
   await pass(60_000);
