@@ -60,12 +60,12 @@ export class Serving extends Exchange implements Served {
       try {
         const { name, keyed } = this.#service;
         const key = this.metadata.get(KEY);
-        let first = false;
+        let first = key === undefined;
         const work = (): Written | Promise<Written> => {
           first = true;
           return this.#work(form, bytes);
         };
-        const written = key === undefined ? work() : keyed?.once(`${name} ${key}`, form, bytes, work);
+        const written = first ? work() : keyed?.once(`${name} ${key}`, form, bytes, work);
         this.#ran ||= !first; // its result is that of the first with this key
         if (written instanceof Promise) written.then(this.#reply, this.#fail);
         else this.#reply(written as Written);

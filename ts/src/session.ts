@@ -77,12 +77,12 @@ export async function openSession(
   const limit = options.buffer ?? 32 << 20;
   const life = new AbortController(); // ends redialing
   let to: Receiver | undefined;
+  const { promise: started, resolve: start } = Promise.withResolvers<Receiver>();
   let link: Conn | undefined = first; // undefined while there is no connection, and after the end
   let born = performance.now();
   let fresh = true; // the answer to the opening is not here yet
   let counting = true; // there is a session
   let over = false;
-  let failure: Error | undefined;
 
   let id = "";
   let key: Promise<CryptoKey>;
@@ -106,14 +106,13 @@ export async function openSession(
   const end = (error?: Error): void => {
     if (over) return;
     over = true;
-    failure = error;
     link?.close();
     link = undefined;
     kept.length = bytes = 0;
     clearTimeout(ackTimer);
     life.abort();
     tell({ phase: "over", error });
-    queueMicrotask(() => to?.closed(error));
+    started.then((to) => to.closed(error));
   };
 
   /** Goes on as if there were no session: the end of the connection is the end. */
@@ -268,12 +267,11 @@ export async function openSession(
   return {
     start(receiver) {
       to = receiver;
-      if (over) queueMicrotask(() => receiver.closed(failure));
-      else
-        first.start({
-          message: (message) => link === first && take(message),
-          closed: (error) => link === first && cut(error),
-        });
+      start(receiver);
+      first.start({
+        message: (message) => link === first && take(message),
+        closed: (error) => link === first && cut(error),
+      });
     },
 
     send(message) {
