@@ -10,6 +10,7 @@ import type { Peer } from "./peer.ts";
 import { eachFrame, receive } from "./receive.ts";
 import type { Serving } from "./serve.ts";
 import type { CallStats, Stats, Traffic } from "./stats.ts";
+import { after } from "./time.ts";
 import { BYE, GOAWAY, HELLO, MAX_MESSAGE, PING, type Reader, Writer } from "./wire.ts";
 
 /** What stands behind a Peer: its calls of both directions, and one connection after the other. */
@@ -185,7 +186,7 @@ export const newCore = (
     if (over || next >= tickAt) return;
     tickAt = next;
     clearTimeout(timer);
-    timer = setTimeout(tick, Math.max(0, next - performance.now()));
+    timer = after(Math.max(0, next - performance.now()), tick);
   };
 
   const tick = (): void => {

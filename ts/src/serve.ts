@@ -20,7 +20,7 @@ export class Serving extends Exchange implements Served {
   readonly metadata: ReadonlyMap<string, string>;
   readonly #service: Service;
   #ran = false; // the handler was called
-  #busy = false; // it has not returned
+  #holders = 1; // of its slot: the call while it is open, its handler until it has returned
   #argument = 0; // bytes of a long argument that it holds
   #answer = 0; // bytes of a long answer that waits to be taken
   #why: CallError | undefined; // nobody wants the answer any more
@@ -54,24 +54,25 @@ export class Serving extends Exchange implements Served {
 
   /** Gives the call to its handler, at the end of this turn. */
   begin(form: number, bytes: Uint8Array): void {
-    this.#busy = true;
+    this.#holders++;
     queueMicrotask(() => {
       if (this.ended) return this.#returned(); // cancelled before it began
+      const { name, keyed } = this.#service;
+      const key = this.metadata.get(KEY);
+      let first = key === undefined;
+      const work = (): Written | Promise<Written> => {
+        first = true;
+        return this.#work(form, bytes);
+      };
+      let written: Written | Promise<Written> | undefined;
       try {
-        const { name, keyed } = this.#service;
-        const key = this.metadata.get(KEY);
-        let first = key === undefined;
-        const work = (): Written | Promise<Written> => {
-          first = true;
-          return this.#work(form, bytes);
-        };
-        const written = first ? work() : keyed?.once(`${name} ${key}`, form, bytes, work);
+        written = first ? work() : keyed?.once(`${name} ${key}`, form, bytes, work);
         this.#ran ||= !first; // its result is that of the first with this key
-        if (written instanceof Promise) written.then(this.#reply, this.#fail);
-        else this.#reply(written as Written);
       } catch (error) {
-        this.#fail(error);
+        return this.#fail(error);
       }
+      if (written instanceof Promise) written.then(this.#reply, this.#fail);
+      else this.#reply(written as Written);
     });
   }
 
@@ -150,8 +151,6 @@ export class Serving extends Exchange implements Served {
 
   /** Gives back what the handler held while it ran. That is before its answer goes out. */
   #returned(): void {
-    if (!this.#busy) return;
-    this.#busy = false;
     this.in?.discard();
     this.core.assembling -= this.#argument;
     this.#freeSlot();
@@ -159,7 +158,7 @@ export class Serving extends Exchange implements Served {
 
   #freeSlot(): void {
     const { core } = this;
-    if (!this.ended || this.#busy) return;
+    if (--this.#holders) return;
     core.stats.in.open--;
     if (this.#service.mode) core.streaming--;
     core.settled();
