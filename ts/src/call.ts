@@ -6,7 +6,7 @@ import { KEY, PRIORITY, REPEAT, writeMetadata } from "./metadata.ts";
 import { BULK_FROM, Inflow, type Priority, packed } from "./stream.ts";
 import { after } from "./time.ts";
 import type { Written } from "./value.ts";
-import { CANCEL, formed, LONG, OWN, REQUEST, Reader } from "./wire.ts";
+import { CANCEL, formed, LONG, OWN, PART, REQUEST, Reader } from "./wire.ts";
 
 const QUEUE_LIMIT = 32 * 1024 * 1024; // so many bytes may wait before calls are refused
 
@@ -156,7 +156,7 @@ export class Call extends Exchange {
     if (long) {
       // The request goes with the calls, since ids must count up on the wire; what follows is bulk.
       line.window.sent += size;
-      this.flow().queue(first, data, true);
+      this.flow().queue(PART | OWN, data, true);
     }
     this.#batch = line.batch;
   }

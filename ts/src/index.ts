@@ -13,7 +13,6 @@ export {
   type Shape,
   type Sink,
   type Source,
-  type Stream,
   sink,
   source,
 } from "./method.ts";
@@ -22,6 +21,6 @@ export type { PeerOptions, TraceFrame } from "./options.ts";
 export { Peer } from "./peer.ts";
 export type { SessionOptions, State } from "./session.ts";
 export type { CallStats, Stats, Traffic } from "./stats.ts";
-export type { Priority } from "./stream.ts";
+export type { Priority, Stream } from "./stream.ts";
 export type { Params } from "./value.ts";
 export type { Socket, SocketEvent, SocketMaker } from "./ws.ts";

@@ -15,8 +15,6 @@ export type Expected = keyof typeof TIMES;
 
 /** What one call has to send as bulk. */
 export interface Flow {
-  /** It is among those that wait for their turn. */
-  queued: boolean;
   pending(): boolean;
   /** Writes what it may send when it is its turn, in frames of about so many bytes, and returns how many are bulk. */
   take(to: Writer, turn: number): number;
@@ -77,7 +75,7 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
   const out = new Writer();
   const w = window();
   let cuts: number[] = [];
-  let ready: Flow[] = [];
+  const ready = new Set<Flow>(); // those that wait for their turn
   let scheduled = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stuckAt = 0;
@@ -111,16 +109,16 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
       line.owed = 0;
       line.batch++;
     }
-    while ((ready.length && w.room() > 0) || w.due()) {
+    while ((ready.size && w.room() > 0) || w.due()) {
       if (conn.buffered > HIGH_BULK) {
         if (!w.awaits()) again(); // else the ack brings us back
         return;
       }
       const portion = w.portion();
       const turn = Math.min(portion, MAX_FRAME);
-      while (ready.length && out.at < portion - turn / 2 && w.room() > 0) {
-        const flow = ready.shift() as Flow;
-        flow.queued = false;
+      for (const flow of ready) {
+        if (out.at >= portion - turn / 2 || w.room() <= 0) break;
+        ready.delete(flow);
         w.sent += flow.take(out, turn);
         if (flow.pending()) line.enqueue(flow);
       }
@@ -160,10 +158,10 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
       line.conn?.close();
       line.conn = undefined;
       out.clear();
-      ready = [];
+      ready.clear();
     },
     waiting: () => out.at + (line.conn?.buffered ?? 0),
-    idle: () => !out.at && !ready.length,
+    idle: () => !out.at && !ready.size,
     next(): Writer {
       if (out.at - (cuts.at(-1) ?? 0) > CUT) cuts.push(out.at);
       line.kick();
@@ -175,8 +173,7 @@ export const newLine = (sending: (message: Uint8Array) => void, flushed: () => v
       line.owed += out.at - before;
     },
     enqueue(flow): void {
-      if (!flow.queued) ready.push(flow);
-      flow.queued = true;
+      ready.add(flow);
       line.kick();
     },
     marked(): boolean {

@@ -8,7 +8,7 @@ import { FEEDS, TAKES } from "./exchange.ts";
 import type { Items } from "./feed.ts";
 import type { HandleOptions, Mux, Served } from "./mux.ts";
 import type { Peer } from "./peer.ts";
-import type { Inflow } from "./stream.ts";
+import type { Stream } from "./stream.ts";
 import { type Params, readValue, type Written, writeParams, writeValue } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
@@ -25,12 +25,6 @@ export interface Shape<A, In, Out, R> {
   readonly inRaw?: string;
   readonly outRaw?: string;
   readonly resultRaw?: string;
-}
-
-/** A stream of items that come, in order. One reader reads it; leaving a loop over it early cancels the call. */
-export interface Stream<T> extends AsyncIterableIterator<T, undefined> {
-  /** Ends it: nobody wants more. */
-  cancel(): void;
 }
 
 /** A method that takes an A and answers once with an R. */
@@ -114,7 +108,7 @@ const make = (name: string, mode: number, shape: Shape<Any, Any, Any, Any>): Any
   return {
     name,
     call,
-    bytes: (...list: Parameters<typeof call>) => readable(call(...list) as Inflow),
+    bytes: (...list: Parameters<typeof call>) => readable(call(...list) as Stream<unknown>),
     handle: (mux: Mux, handler: (...list: unknown[]) => unknown, options: HandleOptions = {}) =>
       mux.put({
         ...options,

@@ -7,7 +7,7 @@ import type { Feeding } from "./feed.ts";
 import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import type { Stats } from "./stats.ts";
-import type { Inflow } from "./stream.ts";
+import type { Inflow, Stream } from "./stream.ts";
 import { readValue, type Written, writeList } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
@@ -69,10 +69,10 @@ export class Peer {
     read: (form: number, r: Reader) => unknown,
     options?: CallOptions,
     feeding?: Feeding,
-  ): Inflow {
+  ): Stream<unknown> {
     const call = new Call(this.#core, method, feeding ? FEEDS | TAKES : TAKES, read, () => {});
     call.start(write, options, feeding);
-    return call.in as Inflow;
+    return (call.in as Inflow).stream;
   }
 
   /** The name that the other side gave in its hello; "" before that. */

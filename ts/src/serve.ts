@@ -80,7 +80,7 @@ export class Serving extends Exchange implements Served {
     const { mode, shape, run } = this.#service;
     const argument = readParams(form, new Reader(bytes), shape.params ?? {}, shape.args);
     this.#ran = true;
-    const result = run(argument, this, this.in as AsyncIterable<unknown>);
+    const result = run(argument, this, this.in?.stream as AsyncIterable<unknown>);
     if (mode & TAKES) return this.#stream(result as Items<unknown>);
     const write = (value: unknown): Written => writeValue(value, this.core.line.remote.json, shape.resultRaw);
     return result instanceof Promise ? result.then(write) : write(result);

@@ -2,20 +2,7 @@ import { type CallError, failure, tooLong } from "./error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Flow } from "./line.ts";
 import type { Written } from "./value.ts";
-import {
-  CREDIT,
-  END,
-  encodeText,
-  formed,
-  ITEM,
-  joined,
-  LONG,
-  MAX_FRAME,
-  PART,
-  REQUEST,
-  Reader,
-  type Writer,
-} from "./wire.ts";
+import { CREDIT, END, encodeText, formed, ITEM, joined, LONG, MAX_FRAME, PART, Reader, type Writer } from "./wire.ts";
 
 /** What an item costs in credit beyond its bytes. */
 export const ITEM_COST = 32;
@@ -35,12 +22,12 @@ export const BULK_FROM = 8192;
 /** -1: an eighth of the share of others in the connection while there is more to send than it takes; 1: eight times as much. */
 export type Priority = -1 | 0 | 1;
 
-/** Bytes that wait in a flow: a frame, or a value to be cut into parts. */
+/** Bytes that wait in a flow: a frame, or what is left of a long value. */
 interface Piece {
   first: number;
   data: Uint8Array;
-  at: number;
-  begun: boolean;
+  /** The rest of a request. */
+  request: boolean;
 }
 
 /** Text in UTF-8 at once, if it may be bulk. */
@@ -51,7 +38,6 @@ const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === "str
 
 /** The bulk that one side of a call sends: items of its stream, and values too long to go with the calls. */
 export class Outflow implements Flow {
-  queued = false;
   items = 0;
   /** Credit frames that came. */
   credits = 0;
@@ -80,7 +66,7 @@ export class Outflow implements Flow {
 
   /** Whether the rest of a request lies here: it goes before all else. */
   arguments(): boolean {
-    return ((this.#pieces[0]?.first ?? 0) & 15) === REQUEST;
+    return this.#pieces[0]?.request === true;
   }
 
   /** Whether its reader must make room before another item can be sent. */
@@ -88,10 +74,10 @@ export class Outflow implements Flow {
     return !this.over && !this.#ended && !this.last && this.credit <= 0;
   }
 
-  /** Queues a frame, or a long value, of which begun says that its first frame is on its way. */
-  queue(first: number, data: string | Uint8Array, begun = false): void {
+  /** Queues a frame, a long value, or what is left of a request. */
+  queue(first: number, data: string | Uint8Array, request = false): void {
     const b = bytesOf(data);
-    this.#pieces.push({ first, data: b, at: 0, begun });
+    this.#pieces.push({ first, data: b, request });
     this.waiting += b.length;
     this.#x.core.line.enqueue(this);
   }
@@ -101,20 +87,17 @@ export class Outflow implements Flow {
     let bulk = 0;
     this.#surplus += turn * 8 ** (priority - 1);
     for (let p = this.#pieces[0]; p && this.#surplus > 0; p = this.#pieces[0]) {
-      const { first, data, begun, at } = p;
+      const { first, data } = p;
       const from = to.at;
-      const next = first < LONG ? data.length : Math.min(data.length, at + Math.floor(turn) - 5);
-      const part = at || next < data.length ? data.subarray(at, next) : data;
-      const size = begun
-        ? to.frame(PART | own, id, part)
-        : first < LONG
-          ? to.frame(first, id, part)
-          : to.frame(first, id, data.length, part);
-      if (first >= LONG || (first & 15) === ITEM) bulk += size;
-      p.begun = true;
-      p.at = next;
+      const kind = first & 15;
+      const cut = first >= LONG || kind === PART;
+      const part = cut ? data.subarray(0, Math.floor(turn) - 5) : data;
+      const size = first < LONG ? to.frame(first, id, part) : to.frame(first, id, data.length, part);
+      if (cut || kind === ITEM) bulk += size;
+      p.first = PART | own;
+      p.data = data.subarray(part.length);
+      if (!p.data.length) this.#pieces.shift();
       this.waiting -= part.length;
-      if (next === data.length) this.#pieces.shift();
       this.#surplus -= to.at - from;
     }
     this.#surplus = Math.min(this.#surplus, 0);
@@ -181,8 +164,14 @@ interface Item {
   long: boolean;
 }
 
+/** A stream of items that come, in order. One reader reads it; leaving a loop over it early cancels the call. */
+export interface Stream<T> extends AsyncIterableIterator<T, undefined> {
+  /** Ends it: nobody wants more. */
+  cancel(): void;
+}
+
 /** A stream that comes in: items that wait for their reader. */
-export class Inflow implements AsyncIterableIterator<unknown, undefined> {
+export class Inflow {
   items = 0;
   /** The sender's end is here. */
   ended = false;
@@ -194,7 +183,14 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   left: number = FIRST_WINDOW;
   readonly #x: Exchange;
   readonly #read: (form: number, r: Reader) => unknown;
-  readonly #values: AsyncGenerator<unknown, undefined> = this.#taken();
+  /** What the reader reads. A generator's own return would wait for an item that may never come. */
+  readonly stream: Stream<unknown> = Object.assign(this.#values(), {
+    cancel: () => this.#cancel(),
+    return: async () => {
+      this.#cancel();
+      return { done: true, value: undefined } as const;
+    },
+  });
   #queue: Item[] = [];
   #wake: (() => void) | undefined;
   #window = FIRST_WINDOW;
@@ -264,12 +260,8 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     return item;
   }
 
-  next(): Promise<IteratorResult<unknown, undefined>> {
-    return this.#values.next();
-  }
-
-  /** Ends the stream: nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
-  cancel(): void {
+  /** Nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
+  #cancel(): void {
     this.#leave(failure("cancelled", "no", "the reader left"));
     this.#error = undefined;
     this.discard();
@@ -280,16 +272,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     if (this.#x.own) this.#x.giveUp(error);
   }
 
-  async return(): Promise<IteratorResult<unknown, undefined>> {
-    this.cancel();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async *#taken(): AsyncGenerator<unknown, undefined> {
+  async *#values(): AsyncGenerator<unknown, undefined> {
     for (;;) {
       const item = this.#shift();
       if (item) {
