@@ -83,14 +83,14 @@ const MAX_TEXT = 1365; // characters, so at most 4,096 bytes
 /** Writes the payload of an error or bye. What is too long is cut or left out: an error must always get through. */
 export const writeError = (e: CallError): string => {
   const { code, executed, data } = e;
-  const message = e.message.slice(0, MAX_TEXT).toWellFormed(); // a lone surrogate would make it unreadable
+  const said = { code, message: e.message.slice(0, MAX_TEXT).toWellFormed(), executed };
   try {
-    const text = writeJSON({ code, message, data, executed });
+    const text = writeJSON({ ...said, data });
     if (text.length <= 6 * MAX_TEXT) return text;
   } catch {
     // only the data can be at fault
   }
-  return writeJSON({ code, message, executed });
+  return writeJSON(said);
 };
 
 /** Reads the payload of an error, or of a bye with a code. */

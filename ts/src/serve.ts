@@ -17,6 +17,7 @@ const YEAR = 365 * 24 * 3_600_000; // ms
 export class Serving extends Exchange implements Served {
   readonly own: number = 0;
   readonly began: number = performance.now();
+  readonly peer: Peer;
   readonly metadata: ReadonlyMap<string, string>;
   readonly #service: Service;
   #ran = false; // the handler was called
@@ -29,6 +30,7 @@ export class Serving extends Exchange implements Served {
   constructor(core: Core, service: Service, { id, left, metadata }: Request) {
     super(core);
     this.id = id;
+    this.peer = core.peer;
     this.metadata = metadata;
     this.priority = Math.sign(Number(metadata.get(PRIORITY)) || 0) as Priority;
     this.#service = service;
@@ -40,10 +42,6 @@ export class Serving extends Exchange implements Served {
     if (left && left < YEAR) {
       this.timer = after(left, () => this.stop(failure("deadline_exceeded", "yes", "the handler's time was over")));
     }
-  }
-
-  get peer(): Peer {
-    return this.core.peer;
   }
 
   get signal(): AbortSignal {
