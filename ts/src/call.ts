@@ -1,14 +1,12 @@
-import { type CallError, failure, restate, tooLong, tooMany } from "./error.ts";
-import { Exchange, type Host } from "./exchange.ts";
+import type { Core } from "./core.ts";
+import { CallError, failure, restate, textOf, tooLong, tooMany } from "./error.ts";
+import { Exchange, TAKES } from "./exchange.ts";
+import { type Feeding, feed } from "./feed.ts";
 import { KEY, PRIORITY, REPEAT, writeMetadata } from "./metadata.ts";
-import type { CallStats } from "./stats.ts";
 import { BULK_FROM, Inflow, type Priority, packed } from "./stream.ts";
+import { after } from "./time.ts";
 import type { Written } from "./value.ts";
-import { CANCEL, formed, ITEM, LONG, OWN, REQUEST, Reader } from "./wire.ts";
-
-/** The modes of a call: who streams. */
-export const FEEDS = 1;
-export const TAKES = 2;
+import { CANCEL, formed, LONG, OWN, PART, REQUEST, Reader } from "./wire.ts";
 
 const QUEUE_LIMIT = 32 * 1024 * 1024; // so many bytes may wait before calls are refused
 
@@ -28,32 +26,14 @@ export interface CallOptions {
   readonly priority?: Priority;
 }
 
-/** What a call that is made needs of its peer. */
-export interface CallHost extends Host {
-  readonly calls: Map<number, Call>;
-  readonly made: CallStats;
-  readonly callTimeout: number;
-  readonly redials: boolean;
-  lastCall: number;
-  /** Of the calls, those that stream. */
-  streams: number;
-  /** Why no more calls are made, if none are. */
-  refusal(): CallError | undefined;
-  /** A call has ended. */
-  settled(): void;
-}
-
 /** Why a call ends, in more than one place. */
-export const timeOver = (): CallError => failure("deadline_exceeded", "no", "the call's time is over");
 export const leaving = (): CallError => failure("unavailable", "no", "the other side is shutting down");
+const timeOver = (): CallError => failure("deadline_exceeded", "no", "the call's time is over");
 
 /** A call that this side makes. Whoever takes it out of the table settles it, so that happens once. */
 export class Call extends Exchange {
-  override readonly shared: CallHost;
-  readonly own = true;
+  readonly own: number = OWN;
   readonly mode: number;
-  /** When its time is over; 0: never. */
-  due = 0;
   /** It waits for another connection. */
   held = false;
   /** It may be executed twice. */
@@ -62,22 +42,22 @@ export class Call extends Exchange {
   sent = false;
   readonly #method: string;
   readonly #read: (form: number, r: Reader) => unknown;
-  readonly #done: (error: CallError | undefined, value: unknown) => void;
+  readonly #done: (error: CallError | undefined, value?: unknown) => void;
   #written: Written | undefined;
-  #meta: Uint8Array = new Uint8Array();
+  #meta: Uint8Array | undefined;
+  #due = 0; // when its time is over; 0: never
   #batch = -1;
   #signal: AbortSignal | undefined;
 
   /** Results, and items if there are some, are read with read; done is called once, when the call has ended. */
   constructor(
-    host: CallHost,
+    core: Core,
     method: string,
     mode: number,
     read: (form: number, r: Reader) => unknown,
-    done: (error: CallError | undefined, value: unknown) => void,
+    done: (error: CallError | undefined, value?: unknown) => void,
   ) {
-    super(host);
-    this.shared = host;
+    super(core);
     this.#method = method;
     this.mode = mode;
     this.#read = read;
@@ -85,177 +65,158 @@ export class Call extends Exchange {
     if (mode & TAKES) this.in = new Inflow(this, read);
   }
 
-  /** Ends a call that was not started. */
-  fail(error: CallError): void {
-    this.ended = true;
-    this.in?.finish(error);
-    this.#done(error, undefined);
-  }
-
-  /** Queues the request, or says why not. */
-  start(written: Written, options: CallOptions): CallError | undefined {
-    const host = this.shared;
-    const refused = this.#admit(written, options);
-    if (refused) return refused;
-    const now = performance.now();
-    const timeout = options.timeout ?? (this.mode ? 0 : host.callTimeout);
-    if (timeout > 0 && timeout < Infinity) {
-      this.due = now + timeout;
-      host.wakeBy(this.due);
-    }
-    this.id = ++host.lastCall;
-    host.calls.set(this.id, this);
-    if (this.mode) host.streams++;
-    host.made.started++;
-    this.#written = written;
-    this.#signal = options.signal;
-    this.#signal?.addEventListener("abort", this.#abort);
-    if (host.line.goneAway) this.held = true;
-    else this.enqueue(now);
-    return undefined;
-  }
-
-  #admit(written: Written, options: CallOptions): CallError | undefined {
-    const host = this.shared;
-    const { calls, streams, value } = host.line.remote;
-    const { signal, metadata = {}, key, repeat, priority = 0, timeout } = options;
-    const no = (why: string): CallError => failure("resource_exhausted", "no", `${this.#method}: not sent: ${why}`);
-    written.data = packed(written.data);
-    const bytes = written.data.length;
+  /** Queues the request and begins to feed it, or fails at once. */
+  start(write: (plain: boolean) => Written, options: CallOptions = {}, feeding?: Feeding): void {
+    const { core, mode } = this;
+    const { timeout = mode ? Infinity : core.callTimeout, signal, priority = 0, key, repeat } = options;
+    let refused: CallError | undefined;
     try {
-      if (!/^[\w.-]{1,128}$/.test(this.#method)) throw new Error("bad method name");
-      const own = Object.entries(metadata);
-      if (own.some(([k]) => k.startsWith("rpc."))) throw new Error("metadata rpc.* is the protocol's own");
-      if (repeat) own.push([REPEAT, ""]);
-      if (key !== undefined) own.push([KEY, key]);
-      if (priority) own.push([PRIORITY, `${priority}`]);
-      if (own.length) this.#meta = writeMetadata(own);
+      const written = write(core.line.remote.json);
+      this.#written = { form: written.form, data: packed(written.data) };
+      this.#meta = this.#metadata(options);
+      refused = this.#refusal(this.#written.data.length, timeout, signal);
     } catch (cause) {
-      return failure("invalid_argument", "no", "not sent", cause);
+      refused = failure("invalid_argument", "no", "not sent", cause);
     }
-    this.repeat = repeat === true || key !== undefined;
+    if (refused) {
+      this.ended = true;
+      this.in?.finish(refused);
+      return this.#done(refused);
+    }
+    const now = performance.now();
+    if (timeout < Infinity) this.#due = now + timeout;
+    this.timer = after(timeout, () => this.giveUp(timeOver()));
+    this.id = ++core.lastCall;
     this.priority = priority;
-    const refusal = host.refusal();
-    if (refusal) return refusal;
-    if (signal?.aborted) return this.#aborted(signal);
-    if (timeout !== undefined && timeout <= 0) return timeOver();
-    if (host.line.goneAway && (!host.redials || this.mode)) return leaving();
-    if (host.line.waiting() > QUEUE_LIMIT) return no("too much waits to be taken");
-    if (host.calls.size >= calls) return no(tooMany("calls", calls));
-    if (this.mode && host.streams >= streams) return no(tooMany("streams", streams));
-    if (bytes > value) return no(tooLong(bytes, value));
-    return undefined;
+    this.repeat = repeat === true || key !== undefined;
+    core.calls.set(this.id, this);
+    if (mode) core.streams++;
+    core.stats.out.started++;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort);
+    if (core.line.goneAway) this.held = true;
+    else this.enqueue(now);
+    if (feeding) {
+      feed(this, feeding).catch((e) =>
+        this.giveUp(
+          e instanceof CallError ? restate(e, "no") : new CallError("cancelled", textOf(e), undefined, "no", e),
+        ),
+      );
+    }
   }
 
-  #aborted(signal: AbortSignal): CallError {
-    const late = (signal.reason as Error | undefined)?.name === "TimeoutError";
-    return failure(late ? "deadline_exceeded" : "cancelled", "no", "the call was given up", signal.reason);
+  #metadata({ metadata = {}, repeat, key, priority }: CallOptions): Uint8Array {
+    if (!/^[\w.-]{1,128}$/.test(this.#method)) throw new Error(`method name ${JSON.stringify(this.#method)}`);
+    const entries = Object.entries(metadata);
+    if (entries.some(([k]) => k.startsWith("rpc."))) throw new Error("metadata rpc.* is the protocol's own");
+    if (repeat) entries.push([REPEAT, ""]);
+    if (key !== undefined) entries.push([KEY, key]);
+    if (priority) entries.push([PRIORITY, `${priority}`]);
+    return writeMetadata(entries);
   }
 
-  readonly #abort = (): void => this.giveUp(this.#aborted(this.#signal as AbortSignal));
+  /** Why the call is not made, if it is not. */
+  #refusal(bytes: number, timeout: number, signal?: AbortSignal): CallError | undefined {
+    const { core, mode } = this;
+    const { line } = core;
+    const { calls, streams, value } = line.remote;
+    const gone = core.refusal();
+    if (gone) return gone;
+    if (signal?.aborted) return aborted(signal);
+    if (timeout <= 0) return timeOver();
+    if (line.goneAway && (!core.redials || mode)) return leaving();
+    const full =
+      line.waiting() > QUEUE_LIMIT
+        ? "too much waits to be taken"
+        : core.calls.size >= calls
+          ? tooMany("calls", calls)
+          : mode && core.streams >= streams
+            ? tooMany("streams", streams)
+            : bytes > value && bytes >= BULK_FROM
+              ? tooLong(bytes, value)
+              : "";
+    return full ? failure("resource_exhausted", "no", full) : undefined;
+  }
+
+  readonly #abort = (): void => this.giveUp(aborted(this.#signal as AbortSignal));
 
   /** Queues the request of an open call. */
   enqueue(now: number): void {
-    const { line } = this.shared;
+    const { line } = this.core;
     const { form, data } = this.#written as Written;
-    const meta = this.#meta;
+    const meta = this.#meta as Uint8Array;
     const method = this.#method;
     const long = data.length >= BULK_FROM;
     const first = formed(REQUEST | OWN | (long ? LONG : 0), form);
-    const to = line.next();
+    const left = this.#due && Math.max(1, Math.ceil(this.#due - now));
     this.held = false;
-    to.wrap(
-      first,
-      this.id,
-      () => {
-        to.u(this.mode);
-        to.u(this.due ? Math.max(1, Math.ceil(this.due - now)) : 0);
-        to.u(meta.length);
-        to.put(meta);
-        to.u(method.length);
-        to.text(method);
-        if (!long) to.value(data);
-        else {
-          // The request goes with the calls, since ids must count up on the wire; what follows is bulk.
-          to.u(data.length);
-          line.window.sent += to.at - to.payload;
-          this.flow().queue(first, data, true);
-        }
-      },
-      method.length + meta.length + (long ? 0 : data.length) + 6,
-    );
+    const size = line
+      .next()
+      .frame(first, this.id, this.mode, left, meta.length, meta, method.length, method, long ? data.length : data);
+    if (long) {
+      // The request goes with the calls, since ids must count up on the wire; what follows is bulk.
+      line.window.sent += size;
+      this.flow().queue(PART | OWN, data, true);
+    }
     this.#batch = line.batch;
   }
 
   /** Whether the request, and all of its arguments, can have got out. */
   executed(): "no" | "maybe" {
     if (this.sent) return "maybe";
-    return this.held || this.#batch === this.shared.line.batch || this.out?.arguments() ? "no" : "maybe";
+    return this.held || this.#batch === this.core.line.batch || this.out?.arguments() ? "no" : "maybe";
   }
 
   /** Takes the call back that this connection will not answer, to ask over the next. */
   hold(sent: boolean): void {
     this.held = true;
     this.sent = sent;
-    this.dropLong();
     this.out?.finish();
     this.out = undefined;
+    this.dropLong();
   }
 
   /** Settles an open call and tells the other side. */
   giveUp(error: CallError): void {
     if (this.ended) return;
-    const { line } = this.shared;
     let e = error;
     // Even a request that waits in the line goes out, the cancel right behind it.
     if (e.executed === "no" && (this.sent || (!this.held && !this.out?.arguments()))) e = restate(e, "maybe");
-    if (!this.held) line.next().frame(CANCEL | OWN, this.id, "");
+    if (!this.held) this.core.line.next().frame(CANCEL | OWN, this.id);
     this.settle(e);
   }
 
-  breakOff(error: CallError): void {
-    this.giveUp(error);
-  }
-
-  left(error: CallError = failure("cancelled", "no", "the reader left")): void {
-    this.giveUp(error);
-  }
-
-  answered(): void {} // a caller's flow answers nothing
-
   /** Ends an open call: with its result, or with the error. */
   settle(error: CallError | undefined, value?: unknown): void {
-    const host = this.shared;
-    host.calls.delete(this.id);
-    if (this.mode) host.streams--;
-    if (error) host.made.failed++;
-    else host.made.succeeded++;
+    const { core } = this;
+    core.calls.delete(this.id);
+    if (this.mode) core.streams--;
+    core.stats.out[error ? "failed" : "succeeded"]++;
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#written = undefined;
     this.close(error);
     this.#done(error, value);
-    host.settled();
+    core.settled();
   }
 
   /** Takes the result in. */
   result(form: number, r: Reader): void {
-    if (this.in && !this.in.ended) {
-      return this.settle(failure("data_loss", "yes", `the stream broke off after ${this.in.items} items`));
-    }
     let value: unknown;
+    let wrong: CallError | undefined;
     try {
+      if (this.in && !this.in.ended) throw new Error("its stream has not ended");
       if (!this.in) value = this.#read(form, r);
     } catch (cause) {
-      return this.settle(failure("data_loss", "yes", `${this.#method}: a wrong answer`, cause));
+      wrong = failure("data_loss", "yes", `${this.#method}: a wrong answer`, cause);
     }
-    this.settle(undefined, value);
+    this.settle(wrong, value);
   }
 
-  protected whole(kind: number, form: number, bytes: Uint8Array): void {
-    if (kind === ITEM) this.in?.put(form, bytes, true);
-    else {
-      this.shared.assembling -= bytes.length;
-      this.result(form, new Reader(bytes));
-    }
+  whole(form: number, bytes: Uint8Array): void {
+    this.core.assembling -= bytes.length;
+    this.result(form, new Reader(bytes));
   }
 }
+
+const aborted = ({ reason }: AbortSignal): CallError =>
+  failure(reason?.name === "TimeoutError" ? "deadline_exceeded" : "cancelled", "no", "the call was given up", reason);

@@ -2,8 +2,8 @@ import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import { Peer } from "./peer.ts";
 import { within } from "./redial.ts";
-import { type Dial, openSession, reopening, type SessionOptions, withoutSession } from "./session.ts";
-import { dial, type Socket, type SocketMaker, websocket } from "./ws.ts";
+import { type Dial, openSession, reopening, type SessionOptions } from "./session.ts";
+import { dial, type SocketMaker } from "./ws.ts";
 
 /** What connect may be told: of the peer, of its session, and these. */
 export interface ConnectOptions extends PeerOptions, SessionOptions {
@@ -31,22 +31,10 @@ export async function connect(url: string | URL, services?: Mux, options: Connec
   return within(connectTimeout, signal, async (signal) => {
     const conn = await (noResume ? dialing(signal) : openSession(dialing, signal, options));
     const peer = new Peer(conn, services, noResume ? options : { redial: reopening(dialing, options), ...options });
-    await new Promise<void>((resolve, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason));
-      peer.ready.then(resolve, reject);
-    }).catch((error) => {
-      peer.close();
-      throw error;
-    });
+    let ready = false;
+    signal.addEventListener("abort", () => ready || peer.close());
+    await peer.ready;
+    ready = true;
     return peer;
   });
-}
-
-/**
- * Takes a client's WebSocket that a server has accepted, one of the npm package `ws` say, and gives a peer. It must be
- * called at once, in the handler of the server's `connection`. Await the peer's `ready` before what the other side
- * tells of itself is used; calls may be made at once. Sessions are not kept here: the peer ends with the connection.
- */
-export function accept(socket: Socket, services?: Mux, options?: PeerOptions): Peer {
-  return new Peer(withoutSession(websocket(socket)), services, options);
 }

@@ -1,52 +1,81 @@
-import { type Call, type CallHost, type CallOptions, timeOver } from "./call.ts";
-import type { Conn, Resumer } from "./conn.ts";
-import { CallError, failure, restate, textOf } from "./error.ts";
-import { type Feeding, feed } from "./feed.ts";
-import { type Health, health } from "./health.ts";
+import type { Call } from "./call.ts";
+import type { Conn } from "./conn.ts";
+import { type CallError, failure, restate, textOf } from "./error.ts";
 import { writeHello } from "./hello.ts";
 import { writeJSON } from "./json.ts";
-import { newLine } from "./line.ts";
+import { type Line, newLine, TIMES } from "./line.ts";
 import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import type { Peer } from "./peer.ts";
 import { eachFrame, receive } from "./receive.ts";
-import type { ServeHost } from "./serve.ts";
+import type { Serving } from "./serve.ts";
 import type { CallStats, Stats, Traffic } from "./stats.ts";
-import type { Written } from "./value.ts";
-import { BYE, GOAWAY, HELLO, MAX_MESSAGE, REQUEST, Writer } from "./wire.ts";
-
-const EXPIRE_EVERY = 100; // ms: so often at most the open calls are searched for those whose time is over
+import { after } from "./time.ts";
+import { BYE, GOAWAY, HELLO, MAX_MESSAGE, PING, type Reader, Writer } from "./wire.ts";
 
 /** What stands behind a Peer: its calls of both directions, and one connection after the other. */
-export interface Core extends CallHost, ServeHost {
-  health: Health;
+export interface Core {
+  readonly peer: Peer;
   readonly mux: Mux | undefined;
+  readonly limits: {
+    readonly calls: number;
+    readonly streams: number;
+    readonly value: number;
+    readonly assembly: number;
+  };
+  readonly callTimeout: number;
+  readonly idle: number;
+  /** It goes on over another connection when this one is lost. */
+  readonly redials: boolean;
+  readonly calls: Map<number, Call>;
+  readonly servings: Map<number, Serving>;
+  readonly stats: { -readonly [K in keyof Stats]: Stats[K] } & {
+    out: CallStats;
+    in: CallStats;
+    sent: Traffic;
+    received: Traffic;
+  };
+  line: Line;
+  /** When the last message came. */
+  now: number;
+  lastCall: number;
+  /** Of our calls, and of those of the other side, such as stream. */
+  streams: number;
+  streaming: number;
+  /** Bytes of long values that are arriving or not consumed yet, and of long answers that wait to be taken. */
+  assembling: number;
+  answering: number;
+  /** What the windows of all streams have grown by. */
+  grown: number;
   draining: boolean;
-  late: number;
-  vain: number;
-  strikes: number;
   /** Begins on a connection. */
   attach(conn: Conn): void;
-  /** Makes a call, or fails it at once. */
-  start(call: Call, write: (plain: boolean) => Written, options?: CallOptions, feeding?: Feeding): void;
+  /** The other side is there. */
+  greeted(): void;
+  /** Takes in the answer to a ping. */
+  pong(payload: Reader): void;
+  /** Why no more calls are made, if none are. */
+  refusal(): CallError | undefined;
+  /** A call has ended. */
+  settled(): void;
   /** Settles everything with the error, and closes the connection, after a last word if there is one. */
   end(lost: CallError, why?: CallError, bye?: object): void;
+  /** Ends in order. */
+  close(): void;
   /** The connection is lost: goes on with another, or ends. In order: what ends the peer is then no error. */
   lost(e: CallError, inOrder?: boolean): void;
   /** Takes no more calls, and ends when none is open. */
   drain(): void;
-  stats(): Stats;
+  report(error: unknown, method?: string): void;
+  /** Counts a frame in vain. */
+  inVain(cost: number): void;
+  /** The figures of now. */
+  figures(): Stats;
 }
 
-export const closedHere = (): CallError => failure("unavailable", "no", "closed at this end");
-
 const noCalls = (): CallStats => ({ open: 0, started: 0, succeeded: 0, failed: 0 });
-const nothing = (): Traffic => ({ bytes: 0, messages: 0 });
-const wholeFrame = (kind: number, payload: string): Uint8Array => {
-  const w = new Writer();
-  w.frame(kind, 0, payload);
-  return w.copy(0, w.at);
-};
+const closedHere = (): CallError => failure("unavailable", "no", "closed at this end");
+const connectionLost = (why: Error): CallError => failure("unavailable", "maybe", "the connection was lost", why);
 
 /** Makes the core of a peer; greeted is called when the other side is there, gone with what ended it. */
 export const newCore = (
@@ -58,35 +87,35 @@ export const newCore = (
 ): Core => {
   const { maxCalls = 1024, maxStreams = 256, maxValue = 8 * 2 ** 20, maxAssembly = 64 * 2 ** 20 } = options;
   const { callTimeout = 30_000, keepAlive = 15_000, idle = 300_000, agent = "chum-ts" } = options;
-  const { redial, trace, onError } = options;
+  const { redial, trace, onError = (e, method = "") => console.error("chum:", method, e) } = options;
   const life = new AbortController();
-  const sent = nothing();
-  const received = nothing();
   let error: CallError | undefined;
   let over = false;
-  let redials = 0;
-  let sweepAt = Infinity;
-  let tickAt = Infinity;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let tickAt = Infinity;
+  let nextPing = Infinity;
+  let pinged = 0; // when
+  let pings = 0;
 
-  const lineOf = (): Core["line"] =>
+  const lineOf = (): Line =>
     newLine(
       (message) => {
+        const { sent } = core.stats;
         sent.bytes += message.length;
         sent.messages++;
-        if (trace) eachFrame(message, (f, p) => trace({ ...f, sent: true, payload: p.rest() }));
+        if (trace) eachFrame(message, (f, p) => trace({ ...f, sent: true, payload: p.take() }));
       },
       () => {
-        core.wakeBy(core.health.next(core.line));
-        checkDrained();
+        watch();
+        core.settled();
       },
     );
 
-  const checkDrained = (): void => {
-    const { line, calls, served, draining } = core;
-    if (draining && !calls.size && !served.open && (!line.open || line.idle())) {
-      core.end(closedHere(), undefined, { message: "closed" });
-    }
+  /** Says a first or last word. */
+  const say = (kind: number, text: string): void => {
+    const w = new Writer();
+    w.frame(kind, 0, text);
+    core.line.say(w.copy(0));
   };
 
   const abandon = (): void => {
@@ -101,15 +130,14 @@ export const newCore = (
       else call.hold(ran === "maybe");
     }
     abandon();
-    const { line } = core;
+    core.line.end();
     core.line = lineOf();
-    line.end();
-    core.health = health(keepAlive);
+    nextPing = Infinity;
     for (const call of core.calls.values()) call.enqueue(performance.now()); // a Map keeps their order
     dial(life.signal).then(
       (conn) => {
         if (over) return conn.close();
-        redials++;
+        core.stats.redials++;
         core.attach(conn);
       },
       (why) => {
@@ -119,72 +147,63 @@ export const newCore = (
     );
   };
 
-  const message = (message: Uint8Array): void => {
-    const { line } = core;
+  const take = (line: Line, message: Uint8Array): void => {
+    const { received } = core.stats;
     received.bytes += message.length;
     received.messages++;
-    core.health.heard();
+    line.due.delete("pong"); // whatever comes is a sign of life
     core.now = performance.now();
-    line.patience.refill(core.now);
+    line.patience.grow(core.now);
     try {
-      if (!message.length) throw new Error("an empty message");
-      if (message.length > MAX_MESSAGE) throw new Error("a message too long");
+      if (!message.length || message.length > MAX_MESSAGE) throw new Error(`a message of ${message.length} bytes`);
       eachFrame(message, (f, p) => {
         if (core.line !== line || over) return;
         trace?.({ ...f, sent: false, payload: p.bytes.subarray(p.at, p.end) });
-        if (receive(core, f, p)) greeted();
+        receive(core, f, p);
       });
     } catch (bad) {
-      core.report(new Error(`connection cut: ${textOf(bad)}`, { cause: bad }));
       const e = failure("unavailable", "maybe", "the other side broke the protocol", bad);
+      core.report(e);
       core.end(e, e, { code: "invalid_argument", message: textOf(bad) });
     }
     line.kick();
   };
 
-  /** Does what is due, and sees to it that what is next will be done. */
-  const tick = (): void => {
-    const now = performance.now();
-    const { line, calls, servings } = core;
-    tickAt = Infinity;
-    const dead = core.health.dead(line, now);
-    if (dead) {
-      const why = new Error(dead.why);
-      if (dead.age && (line.conn as Partial<Resumer> | undefined)?.renew?.(dead.age, why))
-        core.health.renewed(line, now);
-      else {
-        core.report(why);
-        core.lost(failure("unavailable", "maybe", "the connection was lost", why));
-      }
-    }
-    if (over) return;
-    let next = Infinity;
-    const due = (x: { due: number }): boolean => {
-      if (x.due > now) next = Math.min(next, x.due);
-      return x.due > 0 && x.due <= now;
-    };
-    for (const call of calls.values()) {
-      if (due(call)) call.giveUp(timeOver());
-    }
-    for (const s of servings.values()) {
-      if (due(s)) s.stop(failure("deadline_exceeded", "yes", "the handler's time was over"));
-    }
-    if (now >= sweepAt) sweep(now);
-    if (core.line.open) core.health.tick(core.line, now);
-    core.wakeBy(Math.min(Math.max(next, now + EXPIRE_EVERY), core.health.next(core.line), sweepAt));
+  const ping = (): void => {
+    const { line } = core;
+    pinged = performance.now();
+    pings = (pings + 1) & 127;
+    line.next().frame(PING, 0, pings);
+    if (keepAlive === Infinity) return;
+    line.expect("pong");
+    nextPing = pinged + keepAlive;
   };
 
-  /** Ends what stood still for too long: a stream may last for ever, but not while the other side owes something. */
-  const sweep = (now: number): void => {
-    sweepAt = Infinity;
-    for (const x of [...core.calls.values(), ...core.servings.values()]) {
-      if (!x.long && !x.out) continue;
-      if (x.stalled(now) < idle) core.watchIdle();
-      else {
-        const ran = x.own ? "maybe" : x.long?.kind === REQUEST ? "no" : "yes";
-        x.breakOff(failure("deadline_exceeded", ran, "the other side stands still"));
+  /** Sees to it that what is due next will be done. While a pong is awaited, the next ping waits for it. */
+  const watch = (): void => {
+    const { due } = core.line;
+    const next = Math.min(due.has("pong") ? Infinity : nextPing, ...due.values());
+    if (over || next >= tickAt) return;
+    tickAt = next;
+    clearTimeout(timer);
+    timer = after(Math.max(0, next - performance.now()), tick);
+  };
+
+  const tick = (): void => {
+    const { line } = core;
+    const now = performance.now();
+    tickAt = Infinity;
+    for (const [what, by] of line.due) {
+      if (now < by) continue;
+      const why = new Error(`no ${what} within ${TIMES[what] / 1000} s`);
+      if (what === "hello" || !line.conn?.renew?.(TIMES[what], why)) {
+        core.report(why);
+        return core.lost(connectionLost(why));
       }
+      for (const what of line.due.keys()) line.expect(what);
     }
+    if (now >= nextPing && !line.due.has("pong")) ping();
+    watch();
   };
 
   const core: Core = {
@@ -192,56 +211,57 @@ export const newCore = (
     mux,
     limits: { calls: maxCalls, streams: maxStreams, value: maxValue, assembly: maxAssembly },
     callTimeout,
+    idle,
     redials: redial !== undefined,
     calls: new Map(),
     servings: new Map(),
-    made: noCalls(),
-    served: noCalls(),
-    health: health(keepAlive),
+    stats: {
+      out: noCalls(),
+      in: noCalls(),
+      sent: { bytes: 0, messages: 0 },
+      received: { bytes: 0, messages: 0 },
+      streams: 0,
+      waiting: 0,
+      roundTrip: 0,
+      redials: 0,
+      late: 0,
+      strikes: 0,
+      inVain: 0,
+    },
     line: undefined as never, // made below
     now: 0,
-    roundTrip: 0,
     lastCall: 0,
     streams: 0,
     streaming: 0,
     assembling: 0,
     answering: 0,
     grown: 0,
-    late: 0,
-    vain: 0,
-    strikes: 0,
     draining: false,
-    settled: checkDrained,
 
     attach(conn): void {
       const { line } = core;
       line.conn = conn;
       conn.start({
         message: (m) => {
-          if (core.line === line && !over) message(m);
+          if (core.line === line && !over) take(line, m);
         },
-        closed: (why = new Error("closed without a word")) => {
-          if (core.line === line) core.lost(failure("unavailable", "maybe", "the connection was lost", why));
+        closed: (why = new Error("without a word")) => {
+          if (core.line === line) core.lost(connectionLost(why));
         },
       });
-      line.say(wholeFrame(HELLO, writeHello(agent, maxCalls, maxStreams, maxValue)));
-      core.wakeBy(core.health.begin());
+      say(HELLO, writeHello(agent, maxCalls, maxStreams, maxValue));
+      line.expect("hello");
+      watch();
     },
 
-    start(call, write, options = {}, feeding): void {
-      let refused: CallError | undefined;
-      try {
-        refused = call.start(write(core.line.remote.plain), options);
-      } catch (cause) {
-        refused = failure("invalid_argument", "no", "the arguments cannot be sent", cause);
-      }
-      if (refused) return call.fail(refused);
-      if (!feeding) return;
-      feed(call, feeding.items, feeding.write).catch((e) =>
-        call.giveUp(
-          e instanceof CallError ? restate(e, "no") : new CallError("cancelled", textOf(e), undefined, "no", e),
-        ),
-      );
+    greeted(): void {
+      core.line.due.delete("hello");
+      ping();
+      greeted();
+    },
+
+    pong(payload): void {
+      if (payload.left === 1 && payload.bytes[payload.at] === pings) core.stats.roundTrip = performance.now() - pinged;
     },
 
     refusal: () =>
@@ -251,6 +271,17 @@ export const newCore = (
           ? closedHere()
           : undefined,
 
+    settled(): void {
+      const { line, calls, stats, draining } = core;
+      if (draining && !calls.size && !stats.in.open && (!line.open || line.idle())) {
+        core.close();
+      }
+    },
+
+    close(): void {
+      core.end(closedHere(), undefined, { message: "closed" });
+    },
+
     end(lost, why, bye): void {
       if (over) return;
       over = true;
@@ -259,7 +290,7 @@ export const newCore = (
       for (const call of core.calls.values()) call.settle(restate(lost, call.executed()));
       abandon();
       life.abort(lost);
-      if (bye) core.line.say(wholeFrame(BYE, writeJSON(bye)));
+      if (bye) say(BYE, writeJSON(bye));
       core.line.end();
       gone(lost, why);
     },
@@ -273,52 +304,26 @@ export const newCore = (
     drain(): void {
       if (core.draining || over) return;
       core.draining = true;
-      core.line.next().numbers(GOAWAY, 0, core.line.lastServed);
-      checkDrained();
+      core.line.next().frame(GOAWAY, 0, core.line.lastServed);
+      core.settled();
     },
 
-    report(error, method): void {
-      if (onError) onError(error, method);
-      else console.error("chum:", method ?? "", error);
+    report: onError,
+
+    inVain(cost): void {
+      core.stats.inVain++;
+      core.line.patience.spend(cost);
     },
 
-    inVain(cost, what): void {
-      core.vain++;
-      core.line.patience.spend(cost, what);
-    },
-
-    wakeBy(time): void {
-      if (time >= tickAt || over) return;
-      tickAt = time;
-      clearTimeout(timer);
-      timer = setTimeout(tick, Math.max(0, time - performance.now()));
-    },
-
-    watchIdle(): void {
-      if (sweepAt < Infinity) return;
-      sweepAt = performance.now() + idle / 4;
-      core.wakeBy(sweepAt);
-    },
-
-    stats(): Stats {
-      const { calls, servings, made, served, late, strikes, vain, roundTrip } = core;
-      let waiting = core.line.waiting();
+    figures(): Stats {
+      const { calls, servings, stats, line } = core;
+      stats.out.open = calls.size;
+      stats.streams = core.streams + core.streaming;
+      stats.waiting = line.waiting();
       for (const { in: i, out, long } of [...calls.values(), ...servings.values()]) {
-        waiting += (i?.waiting ?? 0) + (out?.waiting ?? 0) + (long?.have ?? 0);
+        stats.waiting += (i?.waiting ?? 0) + (out?.waiting ?? 0) + (long?.have ?? 0);
       }
-      return {
-        out: { ...made, open: calls.size },
-        in: { ...served },
-        sent: { ...sent },
-        received: { ...received },
-        streams: core.streams + core.streaming,
-        waiting,
-        roundTrip,
-        redials,
-        late,
-        strikes,
-        inVain: vain,
-      };
+      return structuredClone(stats);
     },
   };
   core.line = lineOf();

@@ -1,4 +1,4 @@
-import { parseJSON, writeJSON } from "./json.ts";
+import { decodeText, parseJSON, writeJSON } from "./json.ts";
 
 /** What went wrong, in one word, from a closed set (spec/README.md, section 10). */
 export type Code =
@@ -38,8 +38,6 @@ const codes: ReadonlySet<string> = new Set<Code>([
   "unauthenticated",
 ]);
 
-const isCode = (word: unknown): word is Code => codes.has(word as string);
-
 /**
  * Whether the handler of a failed call ran, which one must know before asking again: no, proven;
  * maybe, nothing came back; yes, and its answer is an error, or was lost or wrong.
@@ -73,8 +71,8 @@ export const failure = (code: Code, executed: Executed, message: string, cause?:
   new CallError(code, cause === undefined ? message : `${message}: ${textOf(cause)}`, undefined, executed, cause);
 
 /** What is said of values that are too long, and of too many calls. */
-export const tooLong = (bytes: number, most: number): string => `${bytes} bytes, ${most} are taken: use a stream`;
-export const tooMany = (what: string, most: number): string => `${most} ${what} are open, no more are allowed`;
+export const tooLong = (bytes: number, most: number): string => `${bytes} bytes, at most ${most}: use a stream`;
+export const tooMany = (what: string, most: number): string => `${most} ${what} are open`;
 
 /** The same error, with what is known of the handler. */
 export const restate = (e: CallError, executed: Executed): CallError =>
@@ -85,25 +83,24 @@ const MAX_TEXT = 1365; // characters, so at most 4,096 bytes
 /** Writes the payload of an error or bye. What is too long is cut or left out: an error must always get through. */
 export const writeError = (e: CallError): string => {
   const { code, executed, data } = e;
-  const message = e.message.slice(0, MAX_TEXT).toWellFormed(); // a lone surrogate would make it unreadable
+  const said = { code, message: e.message.slice(0, MAX_TEXT).toWellFormed(), executed };
   try {
-    const text = writeJSON({ code, message, data, executed });
+    const text = writeJSON({ ...said, data });
     if (text.length <= 6 * MAX_TEXT) return text;
   } catch {
     // only the data can be at fault
   }
-  return writeJSON({ code, message, executed });
+  return writeJSON(said);
 };
 
-/** Reads the payload of an error or bye; without a code it is an orderly end, if it is a bye. */
-export const readError = (text: string): CallError => {
-  const { code, message, data, executed } = parseJSON(text) as Record<string, unknown>;
-  const known = isCode(code);
-  const said = typeof message === "string" ? message : "";
-  return new CallError(
-    known ? code : "unknown",
-    known || code === undefined ? said : `${code}: ${said}`,
-    data,
-    executed === "no" || executed === "maybe" ? executed : "yes",
-  );
+/** Reads the payload of an error, or of a bye with a code. */
+export const readError = (payload: Uint8Array): CallError => {
+  try {
+    const { code, message = "", data, executed } = parseJSON(decodeText(payload)) as Record<string, unknown>;
+    const ran = executed === "no" || executed === "maybe" ? executed : "yes";
+    if (codes.has(code as string)) return new CallError(code as Code, `${message}`, data, ran);
+    return new CallError("unknown", code === undefined ? `${message}` : `${code}: ${message}`, data, ran);
+  } catch (cause) {
+    return failure("data_loss", "yes", "an error that cannot be read", cause);
+  }
 };

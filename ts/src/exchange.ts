@@ -1,30 +1,17 @@
+import type { Core } from "./core.ts";
 import { type CallError, failure, tooLong } from "./error.ts";
-import { type Ends, type Inflow, ITEM_COST, Outflow, type Priority, type Shared } from "./stream.ts";
-import { REQUEST, type Reader } from "./wire.ts";
+import { type Inflow, ITEM_COST, Outflow, type Priority } from "./stream.ts";
+import { after } from "./time.ts";
+import { ITEM, REQUEST, type Reader } from "./wire.ts";
+
+/** The modes of a call: who streams. */
+export const FEEDS = 1;
+export const TAKES = 2;
 
 /** From this length on a frame is no waste of time, whatever is in it. */
 export const AMPLE = 1024;
 
-/** What a call needs of its peer. */
-export interface Host extends Shared {
-  readonly limits: Limits;
-  /** When the last message came. */
-  now: number;
-  /** Bytes of long answers that wait to be taken. */
-  answering: number;
-  /** Counts a frame in vain. */
-  inVain(cost: number, what: string): void;
-  /** Sees to it that the peer looks at its calls then, on the clock of performance.now. */
-  wakeBy(time: number): void;
-}
-
-/** What is taken of the other side. */
-export interface Limits {
-  calls: number;
-  streams: number;
-  value: number;
-  assembly: number;
-}
+export const AMID = "amid a long value";
 
 /** A long value on its way in. Its buffer grows with what has come, never with what was announced. */
 interface Assembly {
@@ -33,37 +20,38 @@ interface Assembly {
   total: number;
   bytes: Uint8Array;
   have: number;
-  seen: number;
-  since: number;
 }
 
 /** What the two ends of a call have in common: streams in both directions, and the long value that is arriving. */
-export abstract class Exchange implements Ends {
-  readonly shared: Host;
+export abstract class Exchange {
+  readonly core: Core;
   id = 0;
-  abstract readonly own: boolean;
+  /** The bit of a frame that says that its sender is the caller. */
+  abstract readonly own: number;
   priority: Priority = 0;
   in: Inflow | undefined;
   out: Outflow | undefined;
   long: Assembly | undefined;
-  protected ended = false;
+  ended = false;
+  /** Runs when the call's time is over. */
+  protected timer: ReturnType<typeof setTimeout> | undefined;
+  #idle: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(host: Host) {
-    this.shared = host;
+  constructor(core: Core) {
+    this.core = core;
   }
 
-  /** Ends this call alone, because of something that cannot be taken. */
-  abstract breakOff(error: CallError): void;
-  abstract answered(failed: boolean): void;
-  abstract left(error?: CallError): void;
-  /** A long value is complete. */
-  protected abstract whole(kind: number, form: number, bytes: Uint8Array): void;
+  /** Ends this call alone, if it is open, and tells the other side. */
+  abstract giveUp(error: CallError): void;
+  /** What was sent at once is here: a result, or the arguments. */
+  abstract whole(form: number, bytes: Uint8Array): void;
 
   /** The outgoing flow, made when first needed. */
   flow(): Outflow {
     if (!this.out) {
-      this.out = new Outflow(this, this.shared.line.remote.window);
+      this.out = new Outflow(this, this.core.line.remote.window);
       if (this.ended) this.out.finish();
+      this.watch();
     }
     return this.out;
   }
@@ -71,67 +59,76 @@ export abstract class Exchange implements Ends {
   /** Ends the streams and frees what was arriving. The error is what a stream's reader gets; without one it went well. */
   protected close(error?: CallError): void {
     this.ended = true;
-    let late = 2; // a cancel that crossed the answer
-    const { out } = this;
-    if (this.in && !this.in.ended) late += Math.max(0, this.in.left / ITEM_COST);
-    if (out) late += Math.max(0, out.items - out.credits);
-    this.shared.line.patience.allow(late);
-    this.in?.finish(error);
+    clearTimeout(this.timer);
+    const { in: i, out, core } = this;
+    // What may be on its way: a cancel that crossed the answer, empty items, credit.
+    const items = i && !i.ended ? Math.max(0, i.left / ITEM_COST) : 0;
+    const credits = out ? Math.max(0, out.items - out.credits) : 0;
+    core.line.patience.allow(2 + items + credits);
+    i?.finish(error);
     out?.finish();
     this.dropLong();
   }
 
   dropLong(): void {
-    if (this.long) this.shared.assembling -= this.long.total;
+    this.core.assembling -= this.long?.total ?? 0;
     this.long = undefined;
+    this.watch();
+  }
+
+  /**
+   * Gives the other side its time again for what it owes: the rest of a long value, credit for another item. A stream
+   * may last for ever, but not while it stands still for that.
+   */
+  watch(): void {
+    clearTimeout(this.#idle);
+    if (this.ended || !(this.long || this.out?.starves())) return;
+    this.#idle = after(this.core.idle, () => {
+      const ran = this.own ? "maybe" : this.long?.kind === REQUEST ? "no" : "yes";
+      this.giveUp(failure("deadline_exceeded", ran, "the other side stands still"));
+    });
   }
 
   /** Takes the first bytes of a long value in. */
   beginLong(kind: number, form: number, r: Reader): void {
-    if (this.long) throw new Error("a long value amid a long value");
+    if (this.long) throw new Error(AMID);
     const total = r.u();
-    const { shared } = this;
-    const { value, assembly } = shared.limits;
-    if (total > value || shared.assembling + total > assembly) {
-      const why = total > value ? tooLong(total, value) : "too many long values at once";
-      return this.breakOff(failure("resource_exhausted", kind === REQUEST ? "no" : "yes", why));
+    const { core } = this;
+    const { value, assembly } = core.limits;
+    if (total > value || core.assembling + total > assembly) {
+      const why = total > value ? tooLong(total, value) : "too many long values";
+      return this.giveUp(failure("resource_exhausted", kind === REQUEST ? "no" : "yes", why));
     }
-    shared.assembling += total;
-    const since = performance.now();
-    this.long = { kind, form, total, bytes: new Uint8Array(Math.min(total, 16_384)), have: 0, seen: 0, since };
-    shared.watchIdle();
+    core.assembling += total;
+    this.long = { kind, form, total, bytes: new Uint8Array(Math.min(total, 16_384)), have: 0 };
+    this.watch();
     this.addLong(r);
   }
 
   /** Takes more of the long value in. */
   addLong(r: Reader): void {
     const a = this.long;
-    if (!a) throw new Error("a part of no long value");
-    const part = r.rest();
-    const have = a.have + part.length;
-    if (have > a.total) throw new Error("a long value runs past its length");
+    if (!a) throw new Error("no long value");
+    const part = r.take();
+    const before = a.have;
+    const have = before + part.length;
+    if (have > a.total) throw new Error("past its length");
     if (have > a.bytes.length) {
-      const grown = new Uint8Array(Math.min(a.total, Math.max(2 * a.bytes.length, have)));
+      const grown = new Uint8Array(Math.min(a.total, 2 * have));
       grown.set(a.bytes);
       a.bytes = grown;
     }
-    a.bytes.set(part, a.have);
+    a.bytes.set(part, before);
     a.have = have;
     if (have === a.total) {
       this.long = undefined; // it stays accounted until it is consumed
-      this.whole(a.kind, a.form, a.bytes);
-    } else if (part.length < AMPLE) this.shared.inVain(1, "a small part");
-  }
-
-  /** For how long less than a few bytes of the long value have come. A byte now and then is no progress. */
-  stalled(now: number): number {
-    const a = this.long;
-    if (!a) return this.out?.stalled(now) ?? 0;
-    const seen = Math.floor(a.have / AMPLE);
-    if (seen > a.seen) {
-      a.seen = seen;
-      a.since = now;
+      this.watch();
+      if (a.kind === ITEM) this.in?.put(a.form, a.bytes, true);
+      else this.whole(a.form, a.bytes);
+    } else {
+      if (part.length < AMPLE) this.core.inVain(1);
+      // A byte now and then is no progress.
+      if (Math.floor(have / AMPLE) > Math.floor(before / AMPLE)) this.watch();
     }
-    return now - a.since;
   }
 }

@@ -25,50 +25,29 @@ export interface Feeding {
   readonly write: (value: unknown, plain: boolean) => Written;
 }
 
-/**
- * Sends items, no faster than they are taken, and the stream's end. It returns false if the call ended
- * before, and throws what the items throw.
- */
-export const feed = async (
-  x: Exchange,
-  items: Items<unknown>,
-  write: (value: unknown, plain: boolean) => Written,
-): Promise<boolean> => {
+/** Sends items, no faster than they are taken, and the stream's end, unless the call ends before. It throws what the items throw. */
+export const feed = async (x: Exchange, { items, write }: Feeding): Promise<void> => {
   const out = x.flow();
-  const { remote } = x.shared.line;
+  const { remote } = x.core.line;
   const source = iterate(items);
-  let open = true;
-  const stop = async (): Promise<void> => {
-    if (!open) return;
-    open = false;
-    try {
-      await source.return?.();
-    } catch {
-      // it was told; nobody is there to listen
-    }
+  // Told once; what it says to that, nobody is there to hear.
+  out.stop = () => {
+    out.stop = undefined;
+    (async () => source.return?.())().catch(() => {});
   };
-  if (out.over) void stop();
-  out.stop = () => void stop();
   try {
-    while (open) {
+    while (!out.over) {
       const { done, value } = (await source.next()) as IteratorResult<unknown>;
-      if (done) {
-        open = false;
-        if (out.over) return false;
-        out.end();
-        return true;
+      if (done) out.stop = undefined;
+      if (out.over) return;
+      if (done) return out.end();
+      const cut = items instanceof ReadableStream && value instanceof Uint8Array;
+      for (let at = 0; !at || (cut && at < value.length); at += MAX_FRAME) {
+        if (!(await out.room())) return;
+        out.item(write(cut ? value.subarray(at, at + MAX_FRAME) : value, remote.json), remote.value);
       }
-      const cut = items instanceof ReadableStream && value instanceof Uint8Array ? MAX_FRAME : Infinity;
-      let rest: unknown = value;
-      do {
-        const piece = cut < Infinity ? (rest as Uint8Array).subarray(0, cut) : rest;
-        if (cut < Infinity) rest = (rest as Uint8Array).subarray(cut);
-        if (!(await out.room())) return false;
-        out.item(write(piece, remote.plain), remote.value);
-      } while (cut < Infinity && (rest as Uint8Array).length);
     }
-    return false;
   } finally {
-    void stop();
+    out.stop?.();
   }
 };

@@ -1,4 +1,4 @@
-import { parseJSON, writeJSON } from "./json.ts";
+import { decodeText, parseJSON, writeJSON } from "./json.ts";
 import { FIRST_WINDOW } from "./stream.ts";
 
 const VERSION = 1;
@@ -16,47 +16,24 @@ export interface Hello {
   /** The credit that each stream starts with. */
   window: number;
   /** It takes values in form json only. */
-  plain: boolean;
+  json: boolean;
 }
 
 /** What is assumed of the other side until its hello is here. */
-export const usual: Hello = {
-  agent: "",
-  schema: "",
-  calls: 1024,
-  streams: 256,
-  value: Infinity,
-  window: 0,
-  plain: false,
-};
+export const usual: Hello = { agent: "", schema: "", calls: 1024, streams: 256, value: Infinity, window: 0, json: false };
 
 export const writeHello = (agent: string, calls: number, streams: number, value: number): string =>
   writeJSON({ version: VERSION, agent, limits: { calls, streams, value, window: FIRST_WINDOW } });
 
-type Dict = Record<string, unknown>;
-
 /** Reads a hello. It throws an Error that says what is wrong. */
-export const readHello = (text: string): Hello => {
-  const h = parseJSON(text) as Dict;
-  const { version, agent = "", schema = "", limits = {}, json = false } = h;
-  if (version !== VERSION) {
-    throw new Error(`${agent} speaks version ${version} of the protocol, this side ${VERSION}: update the older`);
+export const readHello = (payload: Uint8Array): Hello => {
+  const { version, agent = "", schema = "", limits = {}, json = false } = parseJSON(decodeText(payload)) as Record<string, unknown>;
+  if (version !== VERSION) throw new Error(`${agent} speaks version ${version} of the protocol, this side ${VERSION}`);
+  const { calls = 0, streams = 0, value = 0, window = 0 } = limits as Record<string, unknown>;
+  const hello = { calls, streams, value, window } as Hello;
+  for (const [name, n] of Object.entries(hello)) {
+    if (!Number.isSafeInteger(n) || n < 0 || hello.window > 2 ** 40) throw new Error(`a hello with ${name} ${n}`);
   }
-  const limit = (name: string, most = Number.MAX_SAFE_INTEGER): number => {
-    const n = (limits as Dict)[name] ?? 0;
-    if (!Number.isSafeInteger(n) || (n as number) < 0 || (n as number) > most)
-      throw new Error(`malformed hello: limit ${name}`);
-    return n as number;
-  };
-  if (typeof agent !== "string" || typeof schema !== "string" || typeof json !== "boolean")
-    throw new Error("malformed hello");
-  return {
-    agent: agent.slice(0, 128),
-    schema,
-    calls: limit("calls"),
-    streams: limit("streams"),
-    value: limit("value"),
-    window: limit("window", 2 ** 40),
-    plain: json,
-  };
+  if (typeof agent !== "string" || typeof schema !== "string" || typeof json !== "boolean") throw new Error("a hello that is none");
+  return { ...hello, agent: agent.slice(0, 128), schema, json };
 };

@@ -5,57 +5,53 @@ const MAX_DEPTH = 64;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads UTF-8. Short texts of ASCII are read by hand, which is faster. */
-export const decodeText = (b: Uint8Array, from: number, to: number): string => {
+export const decodeText = (bytes: Uint8Array): string => {
   let text = "";
-  if (to - from < 32) {
-    let i = from;
-    for (; i < to; i++) {
-      const c = b[i] as number;
-      if (c >= 0x80) break;
-      text += String.fromCharCode(c);
+  if (bytes.length > 31) return decoder.decode(bytes);
+  for (const c of bytes) {
+    if (c > 0x7f) return decoder.decode(bytes);
+    text += String.fromCharCode(c);
+  }
+  return text;
+};
+
+/** What is known of a value: how many members its objects have, and whether there are bytes in it. */
+interface Seen {
+  members: number;
+  bytes: boolean;
+}
+
+/** Looks through a value, and refuses what no peer may send. */
+const look = (value: unknown, seen: Seen, depth = 0): void => {
+  if (typeof value === "string") {
+    if (!value.isWellFormed()) throw new Error("lone surrogate");
+  } else if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw new Error(`${value} in JSON`);
+  } else if (value instanceof Uint8Array) seen.bytes = true;
+  else if (typeof value === "object" && value) {
+    if (depth === MAX_DEPTH) throw new Error(`over ${MAX_DEPTH} levels`);
+    if (Array.isArray(value)) for (const v of value) look(v, seen, depth + 1);
+    else {
+      for (const name of Object.keys(value)) {
+        seen.members++;
+        look(name, seen);
+        look((value as Record<string, unknown>)[name], seen, depth + 1);
+      }
     }
-    if (i === to) return text;
   }
-  return decoder.decode(b.subarray(from, to));
 };
 
-/** Counts the names of members in a JSON text: the strings that a colon follows. */
-const countNames = (text: string): number => {
-  let n = 0;
-  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at)) {
-    let slashes: number;
-    do {
-      at = text.indexOf('"', at + 1);
-      for (slashes = 0; text[at - 1 - slashes] === "\\"; slashes++);
-    } while (slashes % 2);
-    while (/\s/.test(text[++at] ?? ""));
-    if (text[at] === ":") n++;
-  }
-  return n;
-};
-
-/** Counts the members of all objects in a value, and refuses what no peer may send. */
-const countMembers = (value: unknown, depth: number): number => {
-  if (typeof value !== "object" || value === null) {
-    if (typeof value === "number" && !Number.isFinite(value)) throw new Error("a number too large");
-    return 0;
-  }
-  if (depth === MAX_DEPTH) throw new Error(`JSON deeper than ${MAX_DEPTH} levels`);
-  const members = Object.values(value);
-  let n = Array.isArray(value) ? 0 : members.length;
-  for (const m of members) n += countMembers(m, depth + 1);
-  return n;
-};
+const colons = (text: string): number => text.split(":").length - 1;
 
 /** Reads a JSON text; what it is to be, a checker says. It throws an Error that says what is wrong. */
 export const parseJSON = (text: string): unknown => {
   const value: unknown = JSON.parse(text);
-  // What is left when all backslashes that stand for themselves and all whole pairs are gone.
-  if (text.includes("\\u") && /\\ud[89a-f]/i.test(text.replace(/\\\\|\\ud[89ab]..\\ud[c-f]../gi, ""))) {
-    throw new Error("JSON with a lone surrogate");
+  const seen = { members: 0, bytes: false };
+  look(value, seen);
+  // JSON.parse takes the last of several members with one name. Without its strings a text has a colon for each name.
+  if (seen.members < colons(text) && seen.members < colons(text.replace(/\\./g, "").replace(/"[^"]*"/g, ""))) {
+    throw new Error("name twice");
   }
-  // JSON.parse takes the last of several members with one name; so they are counted.
-  if (countMembers(value, 0) !== (text.includes("{") ? countNames(text) : 0)) throw new Error("JSON with a name twice");
   return value;
 };
 
@@ -68,27 +64,15 @@ export const toBase64 = (bytes: Uint8Array): string => {
 
 /** Reads base64, with padding and nothing else in it. */
 export const fromBase64 = (text: string): Uint8Array => {
-  if (text.length % 4 || !/^[\w+/]*={0,2}$/.test(text) || text.includes("_")) throw new Error("not base64");
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-  return bytes;
-};
-
-/** Tells whether there are bytes in a value, and refuses what JSON cannot hold. */
-const hasBytes = (value: unknown, depth: number): boolean => {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`${value} in JSON`);
-  if (typeof value !== "object" || value === null) return false;
-  if (value instanceof Uint8Array) return true;
-  if (depth === MAX_DEPTH) throw new Error(`JSON deeper than ${MAX_DEPTH} levels`);
-  let found = false;
-  for (const m of Object.values(value)) found = hasBytes(m, depth + 1) || found;
-  return found;
+  if (text.length % 4 || !/^[a-z\d+/]*={0,2}$/i.test(text)) throw new Error("not base64");
+  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 };
 
 /** Writes a value as JSON, bytes within it as base64; what is undefined, as nothing at all. */
-export const writeJSON = (value: unknown): string =>
-  JSON.stringify(
-    value,
-    hasBytes(value, 0) ? (_, v: unknown) => (v instanceof Uint8Array ? toBase64(v) : v) : undefined,
-  ) ?? "";
+export const writeJSON = (value: unknown): string => {
+  const seen = { members: 0, bytes: false };
+  look(value, seen);
+  return (
+    JSON.stringify(value, seen.bytes ? (_, v: unknown) => (v instanceof Uint8Array ? toBase64(v) : v) : undefined) ?? ""
+  );
+};

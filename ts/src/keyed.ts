@@ -1,4 +1,9 @@
-import { CallError } from "./error.ts";
+/**
+ * What makes calls with a key safe to repeat, where a method is served: `@chumsync/chum/keyed`. It is an entry of its own,
+ * since few pages serve such methods.
+ */
+import { failure } from "./error.ts";
+import type { Keys } from "./mux.ts";
 import type { Written } from "./value.ts";
 
 const KEPT_FOR = 24 * 60 * 60 * 1000; // ms
@@ -14,47 +19,45 @@ interface Entry {
   at: number;
 }
 
-/** The keyed calls of a Mux that run, and those that went well: a repetition gets the first one's result. */
-export class Keys {
-  readonly #calls = new Map<string, Entry>(); // in the order in which they began
-  #bytes = 0;
+/**
+ * Keeps the keyed calls that run, and those that went well: for a day, the last 10,000 and 16 MiB of them. Any number of
+ * methods may share one.
+ */
+export const keys = (): Keys => {
+  const calls = new Map<string, Entry>(); // in the order in which they began
+  let bytes = 0;
 
-  /** Runs the first call of this name, which holds method and key; others with the same arguments get its result. */
-  once(name: string, form: number, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written> {
-    const known = this.#calls.get(name);
-    if (known) {
-      const same =
-        known.form === form && known.args.length === args.length && known.args.every((b, i) => b === args[i]);
-      if (same) return known.result;
-      throw new CallError("invalid_argument", "this key was used with other arguments", undefined, "no");
-    }
-    const entry: Entry = { form, args, result: (async () => run())(), size: args.length, at: 0 };
-    this.#calls.set(name, entry);
-    entry.result.then(
-      (written) => {
-        entry.at = performance.now();
-        entry.size += written.data.length;
-        this.#bytes += entry.size;
-        this.#expire();
-      },
-      () => this.#calls.delete(name), // it may be tried again
-    );
-    return entry.result;
-  }
-
-  /** Whether a call of this name runs or went well. */
-  has(name: string): boolean {
-    this.#expire();
-    return this.#calls.has(name);
-  }
-
-  #expire(): void {
+  const expire = (): void => {
     const now = performance.now();
-    for (const [name, { at, size }] of this.#calls) {
+    for (const [name, { at, size }] of calls) {
       if (!at) continue;
-      if (now - at < KEPT_FOR && this.#calls.size <= KEPT && this.#bytes <= KEPT_BYTES) return;
-      this.#calls.delete(name);
-      this.#bytes -= size;
+      if (now - at < KEPT_FOR && calls.size <= KEPT && bytes <= KEPT_BYTES) return;
+      calls.delete(name);
+      bytes -= size;
     }
-  }
-}
+  };
+
+  return {
+    once(name, form, args, run): Promise<Written> {
+      expire();
+      const known = calls.get(name);
+      if (known) {
+        const same = known.form === form && known.args.length === args.length;
+        if (same && known.args.every((b, i) => b === args[i])) return known.result;
+        throw failure("invalid_argument", "no", "this key was used with other arguments");
+      }
+      const entry: Entry = { form, args, result: (async () => run())(), size: args.length, at: 0 };
+      calls.set(name, entry);
+      entry.result.then(
+        (written) => {
+          entry.at = performance.now();
+          entry.size += written.data.length;
+          bytes += entry.size;
+          expire();
+        },
+        () => calls.delete(name), // it may be tried again
+      );
+      return entry.result;
+    },
+  };
+};

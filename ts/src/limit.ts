@@ -4,16 +4,14 @@
  * not, so that no rate of honest calls, items or bytes is ever too high. See spec/README.md, section 12.
  */
 export interface Patience {
-  /** Counts in the time that has passed. */
-  refill(now: number): void;
-  /** Counts in a call of the other side that was answered. */
-  answered(): void;
-  /** Counts in frames that may honestly be on their way for a call that has ended. */
+  /** Grows: by a call of the other side that was answered, or by the time that has passed since this was last said. */
+  grow(now?: number): void;
+  /** Counts in frames that may honestly be on their way for calls that have ended. */
   allow(frames: number): void;
   /** Takes one of them off; false if there are none. */
   wasAllowed(): boolean;
   /** Counts frames in vain. It throws when there were too many. */
-  spend(cost: number, what: string): void;
+  spend(cost: number): void;
 }
 
 const MOST = 3000;
@@ -25,22 +23,18 @@ export const patience = (): Patience => {
   let left = MOST;
   let late = 0;
   let at = performance.now();
-  const add = (n: number): void => {
-    left = Math.min(left + n, MOST);
-  };
   return {
-    refill(now): void {
-      add((now - at) * A_MILLISECOND);
-      at = now;
-    },
-    answered: () => add(AN_ANSWER),
     allow(frames): void {
       late = Math.min(late + frames, LATE_MOST);
     },
+    grow(now): void {
+      left = Math.min(MOST, left + (now === undefined ? AN_ANSWER : (now - at) * A_MILLISECOND));
+      at = now ?? at;
+    },
     wasAllowed: () => late > 0 && late-- > 0,
-    spend(cost, what): void {
+    spend(cost): void {
       left -= cost;
-      if (left < 0) throw new Error(`it floods: too much was in vain, the last ${what}`);
+      if (left < 0) throw new Error("it floods: too much was in vain");
     },
   };
 };

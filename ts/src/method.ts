@@ -3,13 +3,13 @@
  * spec/README.md, section 4.
  */
 import type { CallOptions } from "./call.ts";
-import { FEEDS, TAKES } from "./call.ts";
 import type { Checker } from "./check.ts";
+import { FEEDS, TAKES } from "./exchange.ts";
 import type { Items } from "./feed.ts";
 import type { HandleOptions, Mux, Served } from "./mux.ts";
 import type { Peer } from "./peer.ts";
-import type { Inflow } from "./stream.ts";
-import { type Params, readParams, readValue, type Written, writeParams, writeValue } from "./value.ts";
+import type { Stream } from "./stream.ts";
+import { type Params, readValue, type Written, writeParams, writeValue } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
 /** How the values of a method travel, and what checks those that come. What has no checker is believed. */
@@ -25,12 +25,6 @@ export interface Shape<A, In, Out, R> {
   readonly inRaw?: string;
   readonly outRaw?: string;
   readonly resultRaw?: string;
-}
-
-/** A stream of items that come, in order. One reader reads it; leaving a loop over it early cancels the call. */
-export interface Stream<T> extends AsyncIterableIterator<T, undefined> {
-  /** Ends it: nobody wants more. */
-  cancel(): void;
 }
 
 /** A method that takes an A and answers once with an R. */
@@ -101,43 +95,28 @@ export const readable = <T>(stream: Stream<T>): ReadableStream<T> =>
 type Any = any;
 
 const make = (name: string, mode: number, shape: Shape<Any, Any, Any, Any>): Any => {
-  const { params = {}, args, in: inCheck, out, result, inRaw, outRaw, resultRaw } = shape;
+  const { params = {}, out, result, inRaw, outRaw, resultRaw } = shape;
   const takes = mode & TAKES;
-  const readAnswer: Read = (form, r) =>
-    takes ? readValue(form, r, out, outRaw) : readValue(form, r, result, resultRaw);
+  const read: Read = (form, r) => (takes ? readValue(form, r, out, outRaw) : readValue(form, r, result, resultRaw));
   const writeItem = (value: unknown, plain: boolean): Written => writeValue(value, plain, inRaw);
   const call = (peer: Peer, argument: unknown, ...rest: unknown[]): unknown => {
     const [items, options] = mode & FEEDS ? rest : [undefined, rest[0]];
     const write = (plain: boolean): Written => writeParams(argument, params, plain);
     const feeding = items === undefined ? undefined : { items: items as Items<unknown>, write: writeItem };
-    return takes
-      ? peer.open(name, write, readAnswer, options as CallOptions, feeding)
-      : peer.ask(name, write, readAnswer, options as CallOptions, feeding);
+    return peer[takes ? "open" : "ask"](name, write, read, options as CallOptions, feeding);
   };
   return {
     name,
     call,
-    bytes: (...list: Parameters<typeof call>) => readable(call(...list) as Inflow),
+    bytes: (...list: Parameters<typeof call>) => readable(call(...list) as Stream<unknown>),
     handle: (mux: Mux, handler: (...list: unknown[]) => unknown, options: HandleOptions = {}) =>
       mux.put({
         ...options,
         name,
         mode,
-        about: about(mode, params),
-        read: (form, r) => readParams(form, r, params, args),
-        readItem: (form, r) => readValue(form, r, inCheck, inRaw),
+        shape,
         run: (argument, served, items) => (mode & FEEDS ? handler(argument, items, served) : handler(argument, served)),
-        write: (value, plain) => writeValue(value, plain, takes ? outRaw : resultRaw),
       }),
-  };
-};
-
-const about = (mode: number, { form = "json", positions, raw }: Params): object => {
-  const any = { go: "unknown", form: "any" };
-  return {
-    args: { go: "unknown", form, ...(positions && { positions }), ...(raw !== undefined && { raw }) },
-    ...(mode & FEEDS && { in: any }),
-    ...(mode & TAKES ? { out: any } : { result: any }),
   };
 };
 

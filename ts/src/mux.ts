@@ -1,10 +1,10 @@
 import type { Checker } from "./check.ts";
+import type { Core } from "./core.ts";
 import type { CallError } from "./error.ts";
-import { Keys } from "./keyed.ts";
+import type { Shape } from "./method.ts";
 import type { Peer } from "./peer.ts";
-import { type Request, type ServeHost, type Serving, serve } from "./serve.ts";
-import { type Params, readParams, type Written, writeValue } from "./value.ts";
-import type { Reader } from "./wire.ts";
+import { type Request, type Serving, serve } from "./serve.ts";
+import type { Written } from "./value.ts";
 
 /** The call that a handler serves. */
 export interface Served {
@@ -21,49 +21,32 @@ export interface HandleOptions {
   /** It may be executed twice without harm, as reading may. Unset: calls that may be repeated are refused. */
   readonly pure?: boolean;
   /**
-   * It may be called again with the same key: the first result is given again, for a day and as far as
-   * the Mux keeps it in memory (the last 10,000 and 16 MiB). The handler finds the key in the metadata, as
-   * "rpc.key". Unset: calls with a key are refused.
+   * It may be called again with the same key: the first result is given again, as long as these, of
+   * `@chumsync/chum/keyed`, keep it. The handler finds the key in the metadata, as "rpc.key". Unset: calls with a key are
+   * refused.
    */
-  readonly keyed?: boolean;
+  readonly keyed?: Keys;
+}
+
+/** Remembers calls by their keys. */
+export interface Keys {
+  /** Runs the first call of this name, which holds method and key; others with the same arguments get its result. */
+  once(name: string, form: number, args: Uint8Array, run: () => Written | Promise<Written>): Promise<Written>;
 }
 
 /** One method as the serving side knows it. */
 export interface Service extends HandleOptions {
   readonly name: string;
   readonly mode: number;
-  /** What rpc.methods tells of it, beside name and kind. */
-  readonly about: object;
-  /** Reads the argument, or an item of the caller's stream. They throw an Error that says what is wrong. */
-  read(form: number, r: Reader): unknown;
-  readItem(form: number, r: Reader): unknown;
+  readonly shape: Shape<unknown, unknown, unknown, unknown>;
   /** Runs the handler: it gives the result or a promise of it, or what is to be streamed. */
   run(argument: unknown, call: Served, items: AsyncIterable<unknown>): unknown;
-  /** Writes a result or an item. */
-  write(value: unknown, plain: boolean): Written;
 }
-
-const kinds = ["call", "sink", "source", "duplex"];
-const anything = { go: "unknown", form: "any" };
 
 /** Holds the services of one side: methods by name. Any number of peers may share one. */
 export class Mux {
   /** @internal */
-  readonly keys: Keys = new Keys();
-  readonly #services = new Map<string, Service>();
-
-  constructor() {
-    this.put({
-      name: "rpc.methods",
-      mode: 0,
-      pure: true,
-      about: { args: { go: "void", form: "none" }, result: anything },
-      read: (form, r) => readParams(form, r, { form: "none" }),
-      readItem: () => undefined,
-      run: () => this.#describe(),
-      write: writeValue,
-    });
-  }
+  readonly services: Map<string, Service> = new Map();
 
   /**
    * Serves a plain function: its arguments are given by position, and checked if there are checkers
@@ -74,7 +57,7 @@ export class Mux {
     fn: (...args: A) => unknown,
     options: HandleOptions & { readonly args?: { readonly [K in keyof A]: Checker<A[K]> } } = {},
   ): void {
-    const { args: checks, pure = false, keyed = false } = options;
+    const { args: checks, ...rest } = options;
     const check: Checker<unknown> | undefined =
       checks &&
       ((value) => {
@@ -82,48 +65,20 @@ export class Mux {
         if (list.length !== checks.length) throw new Error(`${checks.length} arguments are needed`);
         return checks.map((c, i) => c(list[i], `argument ${i + 1}`));
       });
-    const params: Params = { form: "any" };
-    this.put({
-      name,
-      mode: 0,
-      pure,
-      keyed,
-      about: { args: anything, result: anything },
-      read: (form, r) => readParams(form, r, params, check),
-      readItem: () => undefined,
-      run: (list) => fn(...(list as A)),
-      write: writeValue,
-    });
+    const shape = { params: { form: "any" as const }, ...(check && { args: check }) };
+    this.put({ ...rest, name, mode: 0, shape, run: (list) => fn(...(list as A)) });
   }
 
   /** Adds a service; see Method.handle for typed ones. A bad or taken name is a mistake in the program, so it throws. */
   put(service: Service): void {
     const { name } = service;
     if (!/^[\w.-]{1,128}$/.test(name)) throw new Error(`method name ${JSON.stringify(name)}`);
-    if (this.#services.has(name)) throw new Error(`method ${name} is on the Mux already`);
-    this.#services.set(name, service);
+    if (this.services.has(name)) throw new Error(`method ${name} is on the Mux already`);
+    this.services.set(name, service);
   }
 
   /** @internal Takes a call, or says why not. Who makes no Mux need not load what serves. */
-  serve(host: ServeHost, request: Request): Serving | CallError {
-    return serve(host, this, request);
-  }
-
-  find(name: string): Service | undefined {
-    return this.#services.get(name);
-  }
-
-  /** What rpc.methods answers: names, kinds, and how arguments travel, as far as it is known here. */
-  #describe(): unknown {
-    const methods = [...this.#services.values()]
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map(({ name, mode, about, pure, keyed }) => ({
-        name,
-        kind: kinds[mode],
-        ...about,
-        ...(pure && { pure }),
-        ...(keyed && { keyed }),
-      }));
-    return { methods };
+  serve(core: Core, request: Request): Serving | CallError {
+    return serve(core, this, request);
   }
 }

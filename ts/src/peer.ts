@@ -1,12 +1,13 @@
-import { Call, type CallOptions, FEEDS, TAKES } from "./call.ts";
+import { Call, type CallOptions } from "./call.ts";
 import type { Conn } from "./conn.ts";
-import { type Core, closedHere, newCore } from "./core.ts";
+import { type Core, newCore } from "./core.ts";
 import type { CallError } from "./error.ts";
+import { FEEDS, TAKES } from "./exchange.ts";
 import type { Feeding } from "./feed.ts";
 import type { Mux } from "./mux.ts";
 import type { PeerOptions } from "./options.ts";
 import type { Stats } from "./stats.ts";
-import type { Inflow } from "./stream.ts";
+import type { Inflow, Stream } from "./stream.ts";
 import { readValue, type Written, writeList } from "./value.ts";
 import type { Reader } from "./wire.ts";
 
@@ -20,26 +21,20 @@ export class Peer {
   error: CallError | undefined;
   /** What the program keeps along with the peer: who has logged in on it, say. */
   readonly values: Map<unknown, unknown> = new Map<unknown, unknown>();
-  readonly #core: Core;
+  #core!: Core;
 
   /** Makes a peer on a connection, which it then owns. Calls may be made at once; they are sent when the other side is there. */
   constructor(conn: Conn, services?: Mux, options: PeerOptions = {}) {
-    let greeted: () => void = () => {};
-    let gone: (lost: CallError, why?: CallError) => void = () => {};
-    this.ready = new Promise((resolve, reject) => {
-      greeted = resolve;
-      gone = reject;
-    });
-    this.ready.catch(() => {}); // who does not wait for it need not hear of it
-    this.done = new Promise((resolve) => {
-      const ungreeted = gone;
-      gone = (lost, why) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    promise.catch(() => {}); // who does not wait for it need not hear of it
+    this.done = new Promise((done) => {
+      this.#core = newCore(this, services, options, resolve, (lost, why) => {
         this.error = why;
-        ungreeted(lost);
-        resolve();
-      };
+        reject(lost);
+        done();
+      });
     });
-    this.#core = newCore(this, services, options, greeted, gone);
     this.#core.attach(conn);
   }
 
@@ -63,7 +58,7 @@ export class Peer {
       const call = new Call(this.#core, method, feeding ? FEEDS : 0, read, (error, value) =>
         error ? reject(error) : resolve(value),
       );
-      this.#core.start(call, write, options, feeding);
+      call.start(write, options, feeding);
     });
   }
 
@@ -74,10 +69,10 @@ export class Peer {
     read: (form: number, r: Reader) => unknown,
     options?: CallOptions,
     feeding?: Feeding,
-  ): Inflow {
+  ): Stream<unknown> {
     const call = new Call(this.#core, method, feeding ? FEEDS | TAKES : TAKES, read, () => {});
-    this.#core.start(call, write, options, feeding);
-    return call.in as Inflow;
+    call.start(write, options, feeding);
+    return (call.in as Inflow).stream;
   }
 
   /** The name that the other side gave in its hello; "" before that. */
@@ -92,12 +87,12 @@ export class Peer {
 
   /** The figures of now. */
   get stats(): Stats {
-    return this.#core.stats();
+    return this.#core.figures();
   }
 
   /** Ends the connection. Open calls of both sides end at once; their errors say whether they were executed. */
   close(): void {
-    this.#core.end(closedHere(), undefined, { message: "closed" });
+    this.#core.close();
   }
 
   /**

@@ -1,9 +1,8 @@
 import type { Conn, Receiver, Resumer } from "./conn.ts";
 import {
-  broken,
+  ack,
   CLOSE,
   control,
-  head,
   importKey,
   isControl,
   OPEN,
@@ -16,13 +15,12 @@ import {
   split,
   VERSION,
 } from "./control.ts";
-import { backOff, pause, within } from "./redial.ts";
+import { retrying, type Waiting } from "./redial.ts";
 
 /** What has become of the connection beneath: connected once, then waiting and resumed in turns, at last over. */
 export type State =
   | { phase: "connected" }
-  /** It was cut, or a try failed, because of `error`. Try number `attempt` is made at `next`, in ms since 1970. */
-  | { phase: "waiting"; error: Error | undefined; attempt: number; next: number }
+  | Waiting
   /** A new connection stands and nothing was lost. */
   | { phase: "resumed" }
   /** There is no session any more. Without an error the end was in order. */
@@ -48,7 +46,6 @@ const ackCount = 256; // messages that may have come before they are acknowledge
 const ackBytes = 256 << 10;
 const ackTime = 1_000; // ms
 const rideBytes = 4 << 10; // a longer message would cost more to copy than an ack's own message
-const tryTime = 8_000; // ms for connecting and resuming
 const longestWait = 3_000; // ms between two tries
 const longestReopen = 30_000; // the same once the session is lost: the server may be gone for long
 const longestGrace = 1 << 20; // s
@@ -56,11 +53,11 @@ const messageCost = 128; // bytes that a kept message costs beside its own
 const vainLimit = 3; // connections in a row that were given up on which the other side took nothing
 
 // What the program does there must not harm us, so it is called from nowhere.
-const tellState = ({ onState }: SessionOptions, state: State): void => {
-  if (onState) queueMicrotask(() => onState(state));
-};
+const telling =
+  ({ onState }: SessionOptions) =>
+  (state: State): void =>
+    queueMicrotask(() => onState?.(state));
 
-const closed = new Error("session: the connection was closed");
 const isCount = (n: unknown, least: number, most: number): n is number =>
   Number.isSafeInteger(n) && (n as number) >= least && (n as number) <= most;
 
@@ -80,18 +77,17 @@ export async function openSession(
   const limit = options.buffer ?? 32 << 20;
   const life = new AbortController(); // ends redialing
   let to: Receiver | undefined;
+  const { promise: started, resolve: start } = Promise.withResolvers<Receiver>();
   let link: Conn | undefined = first; // undefined while there is no connection, and after the end
   let born = performance.now();
   let fresh = true; // the answer to the opening is not here yet
   let counting = true; // there is a session
   let over = false;
-  let failure: Error | undefined;
 
   let id = "";
   let key: Promise<CryptoKey>;
   let grace = options.grace ?? 60_000;
   let tries = 0;
-  let failed = 0; // tries in a row that brought nothing
 
   const kept: Uint8Array[] = []; // sent, not acknowledged
   let bytes = 0; // what they cost
@@ -104,19 +100,19 @@ export async function openSession(
   let ackedThen = 0; // acked and received when the connection came
   let receivedThen = 0;
 
-  const tell = (state: State): void => tellState(options, state);
+  const tell = telling(options);
+  const retry = retrying(longestWait, tell);
 
   const end = (error?: Error): void => {
     if (over) return;
     over = true;
-    failure = error;
     link?.close();
     link = undefined;
     kept.length = bytes = 0;
     clearTimeout(ackTimer);
     life.abort();
     tell({ phase: "over", error });
-    queueMicrotask(() => to?.closed(error));
+    started.then((to) => to.closed(error));
   };
 
   /** Goes on as if there were no session: the end of the connection is the end. */
@@ -125,33 +121,30 @@ export async function openSession(
     kept.length = bytes = 0;
   };
 
-  const ackHead = (): Uint8Array => {
+  const acking = (...data: Uint8Array[]): void => {
     reported = received;
     unacked = 0;
-    return head(received);
+    link?.send(ack(received, ...data));
   };
 
-  const ack = (): void => {
+  const ackNow = (): void => {
     clearTimeout(ackTimer);
     ackTimer = undefined;
-    if (received > reported) link?.send(ackHead());
+    if (received > reported) acking();
   };
 
   const transmit = (message: Uint8Array): void => {
-    if (isControl(message) || (received > reported && message.length < rideBytes)) {
-      const before = ackHead();
-      const whole = new Uint8Array(before.length + message.length);
-      whole.set(before);
-      whole.set(message, before.length);
-      message = whole;
-    }
-    link?.send(message);
+    if (isControl(message) || (received > reported && message.length < rideBytes)) acking(message);
+    else link?.send(message);
   };
+
+  const broken = (why: unknown): void =>
+    end(new Error(`session: the other side broke the protocol: ${(why as Error).message}`));
 
   /** Lets go of what the other side has; throws if it cannot have that. */
   const acknowledged = (count: unknown): void => {
     if (!isCount(count, acked, acked + kept.length)) {
-      throw broken(`it has ${count} messages, after ${acked}; ${acked + kept.length} were sent`);
+      throw new Error(`it has ${count} messages, after ${acked}; ${acked + kept.length} were sent`);
     }
     for (const message of kept.splice(0, count - acked)) bytes -= message.length + messageCost;
     acked = count;
@@ -173,13 +166,13 @@ export async function openSession(
         message = data;
       }
     } catch (error) {
-      return end(error as Error);
+      return broken(error);
     }
     received++;
     if (counting) {
       unacked += message.length;
-      if (received - reported >= ackCount || unacked >= ackBytes) ack();
-      else ackTimer ??= setTimeout(ack, ackTime);
+      if (received - reported >= ackCount || unacked >= ackBytes) ackNow();
+      else ackTimer ??= setTimeout(ackNow, ackTime);
     }
     to?.message(message);
   };
@@ -189,7 +182,7 @@ export async function openSession(
     if (!said.id) return without();
     const { secret, grace: theirs } = said;
     if (typeof said.id !== "string" || typeof secret !== "string" || !secret || !isCount(theirs, 0, longestGrace)) {
-      throw broken("it opened without a secret, or for too long");
+      throw new Error("it opened without a secret, or for too long");
     }
     id = said.id;
     grace = Math.min(grace, theirs * 1000);
@@ -197,32 +190,15 @@ export async function openSession(
   };
 
   /** The connection is gone. */
-  const cut = (why: Error): void => {
+  const cut = (why = new Error("session: the connection was closed")): void => {
     if (fresh || !counting) return end(why);
     link?.close();
     link = undefined;
-    void redial(why);
-  };
-
-  const redial = async (why: Error): Promise<void> => {
-    const giveUp = performance.now() + grace;
     // At once, unless the last connection brought nothing: whatever cuts it may do so again and again.
-    if (performance.now() - born > longestWait || acked > ackedThen || received > receivedThen) failed = 0;
-    for (; !over; failed++) {
-      const wait = Math.min(backOff(failed, longestWait), giveUp - performance.now());
-      tell({ phase: "waiting", error: why, attempt: failed + 1, next: Date.now() + wait });
-      await pause(wait, life.signal);
-      const left = giveUp - performance.now();
-      if (over) return;
-      if (left <= 0) return end(new Error(`session: lost: no connection within ${grace / 1000} s: ${why.message}`));
-      try {
-        await within(Math.min(tryTime, left), life.signal, resume);
-        failed++;
-        return;
-      } catch (error) {
-        why = error as Error;
-      }
-    }
+    const better = acked > ackedThen || received > receivedThen;
+    retry(resume, life.signal, { error: why, within: grace, better }).catch((error) =>
+      end(new Error(`session: lost: no connection within ${grace / 1000} s: ${error.message}`)),
+    );
   };
 
   /** Connects and resumes; throws if another try may bring more. */
@@ -230,43 +206,40 @@ export async function openSession(
     const conn = await dial(signal);
     const attempt = ++tries;
     const early: Uint8Array[] = []; // the answer, and what came behind it while its proof was checked
+    const answered = Promise.withResolvers<void>();
     let gone: Error | undefined;
-    try {
-      const proof = await prove(key, "resume", id, attempt, received);
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
-        conn.start({
-          message(message) {
-            if (link === conn) return take(message);
-            early.push(message);
-            resolve();
-          },
-          closed(error = closed) {
-            if (link === conn) return cut(error);
-            gone = error;
-            reject(error);
-          },
-        });
-        conn.send(control(RESUME, { id, try: attempt, received, proof }));
-      });
-      const answer = early.shift()!;
-      if (isControl(answer, REFUSED)) {
-        end(new Error(`session: lost: the server refused to resume it: ${read(answer, REFUSED).reason}`));
-      } else {
-        const { received: has, proof: theirs } = read(answer, RESUMED);
-        if (theirs !== (await prove(key, "resumed", id, attempt, has))) {
-          throw new Error("session: who answers does not know the secret");
-        }
-        if (gone) throw gone;
-        signal.throwIfAborted();
-        attach(conn, has);
-      }
-    } catch (error) {
-      conn.close();
-      throw error;
+    // At the end of the try, whichever it is: then this is the session's connection, or nobody's.
+    const giveUp = (): void => {
+      if (link !== conn) conn.close();
+    };
+    signal.addEventListener("abort", giveUp);
+    const proof = await prove(key, "resume", id, attempt, received);
+    signal.throwIfAborted();
+    conn.start({
+      message(message) {
+        if (link === conn) return take(message);
+        early.push(message);
+        answered.resolve();
+      },
+      closed(error) {
+        if (link === conn) return cut(error);
+        gone = error ?? new Error("session: the connection was closed");
+        answered.reject(gone);
+      },
+    });
+    conn.send(control(RESUME, { id, try: attempt, received, proof }));
+    await answered.promise;
+    const answer = early.shift()!;
+    if (isControl(answer, REFUSED)) {
+      return end(new Error(`session: lost: the server refused to resume it: ${read(answer, REFUSED).reason}`));
     }
-    if (over) conn.close();
+    const { received: has, proof: theirs } = read(answer, RESUMED);
+    if (theirs !== (await prove(key, "resumed", id, attempt, has))) {
+      throw new Error("session: who answers does not know the secret");
+    }
+    if (gone) throw gone;
+    signal.throwIfAborted();
+    attach(conn, has);
     for (const message of early) if (link === conn) take(message);
   };
 
@@ -276,7 +249,7 @@ export async function openSession(
     try {
       acknowledged(has);
     } catch (error) {
-      return end(error as Error);
+      return broken(error);
     }
     if (acked > before) vain = 0;
     link = conn;
@@ -294,12 +267,11 @@ export async function openSession(
   return {
     start(receiver) {
       to = receiver;
-      if (over) queueMicrotask(() => receiver.closed(failure));
-      else
-        first.start({
-          message: (message) => link === first && take(message),
-          closed: (error = closed) => link === first && cut(error),
-        });
+      start(receiver);
+      first.start({
+        message: (message) => link === first && take(message),
+        closed: (error) => link === first && cut(error),
+      });
     },
 
     send(message) {
@@ -338,62 +310,6 @@ export async function openSession(
  * It tries at once and then with growing waits, without end, and rejects only when the signal ends it.
  */
 export function reopening(dial: Dial, options: SessionOptions = {}): Dial {
-  let failed = 0; // tries in a row that brought nothing
-  let opened = performance.now();
-  return async (signal) => {
-    if (performance.now() - opened > longestReopen) failed = 0;
-    for (let error: Error | undefined; ; failed++) {
-      const wait = backOff(failed, longestReopen);
-      tellState(options, { phase: "waiting", error, attempt: failed + 1, next: Date.now() + wait });
-      await pause(wait, signal);
-      signal.throwIfAborted();
-      try {
-        const conn = await within(tryTime, signal, (signal) => openSession(dial, signal, options));
-        opened = performance.now();
-        failed++;
-        return conn;
-      } catch (why) {
-        error = why as Error;
-      }
-    }
-  };
-}
-
-/**
- * The server's side of a connection, where no sessions are kept: tells a client that asks for one. What is sent waits
- * for the client's first message, since the answer to that comes first.
- */
-export function withoutSession(conn: Conn): Conn {
-  let early: Uint8Array[] | undefined = [];
-  return {
-    start(to) {
-      conn.start({
-        message(message) {
-          const waiting = early;
-          early = undefined;
-          if (waiting && isControl(message, RESUME)) {
-            conn.send(control(REFUSED, { reason: "no sessions are kept here" }));
-            return conn.close();
-          }
-          const opens = waiting && isControl(message, OPEN);
-          if (opens) {
-            try {
-              read(message, OPEN);
-            } catch {
-              return conn.close();
-            }
-            conn.send(control(OPENED, {}));
-          }
-          for (const message of waiting ?? []) conn.send(message);
-          if (!opens) to.message(message);
-        },
-        closed: (error) => to.closed(error),
-      });
-    },
-    send: (message) => (early ? void early.push(message) : conn.send(message)),
-    get buffered() {
-      return conn.buffered;
-    },
-    close: () => conn.close(),
-  };
+  const retry = retrying(longestReopen, telling(options));
+  return (signal) => retry((signal) => openSession(dial, signal, options), signal);
 }

@@ -1,7 +1,8 @@
 import { type CallError, failure, tooLong } from "./error.ts";
-import type { Flow, Line } from "./line.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Flow } from "./line.ts";
 import type { Written } from "./value.ts";
-import { CREDIT, END, encodeText, formed, ITEM, LONG, MAX_FRAME, OWN, PART, REQUEST, Reader, Writer } from "./wire.ts";
+import { CREDIT, END, encodeText, formed, ITEM, joined, LONG, MAX_FRAME, PART, Reader, type Writer } from "./wire.ts";
 
 /** What an item costs in credit beyond its bytes. */
 export const ITEM_COST = 32;
@@ -21,37 +22,12 @@ export const BULK_FROM = 8192;
 /** -1: an eighth of the share of others in the connection while there is more to send than it takes; 1: eight times as much. */
 export type Priority = -1 | 0 | 1;
 
-/** What a stream needs to know of the connection and of the call that it is part of. */
-export interface Ends {
-  readonly id: number;
-  readonly own: boolean;
-  readonly priority: Priority;
-  readonly shared: Shared;
-  /** The last of what it has to send was taken: the call is answered. */
-  answered(failed: boolean): void;
-  /** The reader of its stream goes, because of an error if an item made it. */
-  left(error?: CallError): void;
-}
-
-/** What the streams of a peer have in common. */
-export interface Shared {
-  line: Line;
-  /** Of the last ping, in milliseconds; 0 before the first. */
-  roundTrip: number;
-  /** Bytes of long values that are arriving or not consumed yet. */
-  assembling: number;
-  /** What the windows of all streams have grown by. */
-  grown: number;
-  /** Somebody waits for the other side: idle streams are to be looked for. */
-  watchIdle(): void;
-}
-
-/** Bytes that wait in a flow: a frame, or a value to be cut into parts. */
+/** Bytes that wait in a flow: a frame, or what is left of a long value. */
 interface Piece {
   first: number;
   data: Uint8Array;
-  at: number;
-  begun: boolean;
+  /** The rest of a request. */
+  request: boolean;
 }
 
 /** Text in UTF-8 at once, if it may be bulk. */
@@ -62,30 +38,26 @@ const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === "str
 
 /** The bulk that one side of a call sends: items of its stream, and values too long to go with the calls. */
 export class Outflow implements Flow {
-  queued = false;
   items = 0;
   /** Credit frames that came. */
   credits = 0;
   /** Bytes that wait here. */
   waiting = 0;
-  /** With what lies here the call is answered: 1 well, 2 with an error. */
-  last: 0 | 1 | 2 = 0;
+  /** What lies here ends the call: called when the last of it was taken. */
+  last: (() => void) | undefined;
   over = false;
   credit: number;
   /** Called when the call is over: who feeds the flow may stop. */
   stop: (() => void) | undefined;
-  readonly #x: Ends;
+  readonly #x: Exchange;
   #pieces: Piece[] = [];
   #surplus = 0; // 0, or below: what it has sent beyond its share
   #wake: (() => void) | undefined;
   #ended = false;
-  #seen = 0;
-  #since = 0;
 
-  constructor(x: Ends, credit: number) {
+  constructor(x: Exchange, credit: number) {
     this.#x = x;
     this.credit = credit;
-    x.shared.watchIdle();
   }
 
   pending(): boolean {
@@ -94,47 +66,42 @@ export class Outflow implements Flow {
 
   /** Whether the rest of a request lies here: it goes before all else. */
   arguments(): boolean {
-    return ((this.#pieces[0]?.first ?? 0) & 15) === REQUEST;
+    return this.#pieces[0]?.request === true;
   }
 
-  /** Queues a frame, or a long value, of which begun says that its first frame is on its way. */
-  queue(first: number, data: string | Uint8Array, begun = false): void {
+  /** Whether its reader must make room before another item can be sent. */
+  starves(): boolean {
+    return !this.over && !this.#ended && !this.last && this.credit <= 0;
+  }
+
+  /** Queues a frame, a long value, or what is left of a request. */
+  queue(first: number, data: string | Uint8Array, request = false): void {
     const b = bytesOf(data);
-    this.#pieces.push({ first, data: b, at: 0, begun });
+    this.#pieces.push({ first, data: b, request });
     this.waiting += b.length;
-    this.#x.shared.line.enqueue(this);
+    this.#x.core.line.enqueue(this);
   }
 
   take(to: Writer, turn: number): number {
-    let bulk = 0;
     const { priority, id, own } = this.#x;
-    this.#surplus += priority > 0 ? turn : priority < 0 ? turn / 64 : turn / 8;
+    let bulk = 0;
+    this.#surplus += turn * 8 ** (priority - 1);
     for (let p = this.#pieces[0]; p && this.#surplus > 0; p = this.#pieces[0]) {
-      const before = to.at;
-      const long = p.first >= LONG;
-      const n = long ? Math.min(p.data.length - p.at, Math.floor(turn) - 5) : p.data.length;
-      const { data, at, begun } = p;
-      let size = n;
-      to.wrap(
-        begun ? PART | (own ? OWN : 0) : p.first,
-        id,
-        () => {
-          const start = to.at;
-          if (long && !begun) to.u(data.length);
-          to.put(at || n < data.length ? data.subarray(at, at + n) : data);
-          size = to.at - start;
-        },
-        n,
-      );
-      if (long || (p.first & 15) === ITEM) bulk += size;
-      p.begun = true;
-      p.at += n;
-      this.waiting -= n;
-      if (p.at === data.length) this.#pieces.shift();
-      this.#surplus -= to.at - before;
+      const { first, data } = p;
+      const from = to.at;
+      const kind = first & 15;
+      const cut = first >= LONG || kind === PART;
+      const part = cut ? data.subarray(0, Math.floor(turn) - 5) : data;
+      const size = first < LONG ? to.frame(first, id, part) : to.frame(first, id, data.length, part);
+      if (cut || kind === ITEM) bulk += size;
+      p.first = PART | own;
+      p.data = data.subarray(part.length);
+      if (!p.data.length) this.#pieces.shift();
+      this.waiting -= part.length;
+      this.#surplus -= to.at - from;
     }
     this.#surplus = Math.min(this.#surplus, 0);
-    if (!this.#pieces.length && this.last && !this.over) this.#x.answered(this.last > 1);
+    if (!this.pending() && !this.over) this.last?.();
     this.#ready();
     return bulk;
   }
@@ -152,26 +119,25 @@ export class Outflow implements Flow {
   /** Queues an item, when there is room, for a side that takes so many bytes. */
   item({ form, data }: Written, most: number): void {
     const b = bytesOf(data);
-    if (b.length > most && b.length > MAX_FRAME) {
-      throw failure("resource_exhausted", "maybe", tooLong(b.length, most));
-    }
-    this.credit -= b.length + ITEM_COST;
+    const n = b.length;
+    if (n > most && n > MAX_FRAME) throw failure("resource_exhausted", "maybe", tooLong(n, most));
+    this.credit -= n + ITEM_COST;
     this.items++;
-    this.queue(formed(ITEM | (this.#x.own ? OWN : 0) | (b.length > MAX_FRAME ? LONG : 0), form), b);
+    this.queue(formed(ITEM | this.#x.own | (n > MAX_FRAME ? LONG : 0), form), b);
+    if (this.credit <= 0) this.#x.watch();
   }
 
   /** Says that this was all. */
   end(): void {
-    if (this.over) return;
     this.#ended = true;
-    const w = new Writer();
-    w.u(this.items);
-    this.queue(END | (this.#x.own ? OWN : 0), w.copy(0, w.at));
+    this.queue(END | this.#x.own, joined(this.items));
+    this.#x.watch();
   }
 
   addCredit(n: number): void {
     this.credit += n;
-    if (this.credit > MAX_CREDIT) throw new Error("credit overflows");
+    if (this.credit > MAX_CREDIT) throw new Error("too much");
+    if (!this.#x.long) this.#x.watch();
     this.#ready();
   }
 
@@ -182,15 +148,6 @@ export class Outflow implements Flow {
     this.waiting = 0;
     this.stop?.();
     this.#ready();
-  }
-
-  /** For how long the reader has made no room for another item. */
-  stalled(now: number): number {
-    if (this.over || this.#ended || this.last || this.credit > 0 || this.items !== this.#seen) {
-      this.#seen = this.items;
-      this.#since = now;
-    }
-    return now - this.#since;
   }
 
   #ready(): void {
@@ -207,13 +164,14 @@ interface Item {
   long: boolean;
 }
 
-interface Want<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(error: unknown): void;
+/** A stream of items that come, in order. One reader reads it; leaving a loop over it early cancels the call. */
+export interface Stream<T> extends AsyncIterableIterator<T, undefined> {
+  /** Ends it: nobody wants more. */
+  cancel(): void;
 }
 
 /** A stream that comes in: items that wait for their reader. */
-export class Inflow implements AsyncIterableIterator<unknown, undefined> {
+export class Inflow {
   items = 0;
   /** The sender's end is here. */
   ended = false;
@@ -223,45 +181,50 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
   waiting = 0;
   /** What the sender may still send. */
   left: number = FIRST_WINDOW;
-  readonly #x: Ends;
+  readonly #x: Exchange;
   readonly #read: (form: number, r: Reader) => unknown;
+  /** What the reader reads. A generator's own return would wait for an item that may never come. */
+  readonly stream: Stream<unknown> = Object.assign(this.#values(), {
+    cancel: () => this.#cancel(),
+    return: async () => {
+      this.#cancel();
+      return { done: true, value: undefined } as const;
+    },
+  });
   #queue: Item[] = [];
-  #wants: Want<unknown>[] = [];
+  #wake: (() => void) | undefined;
   #window = FIRST_WINDOW;
   #eaten = 0; // cost of items read whose credit was not given back yet
   #hungry = false; // the reader has waited since the last credit,
   #gave = performance.now(); // which was given then
   #error: CallError | undefined;
 
-  constructor(x: Ends, read: (form: number, r: Reader) => unknown) {
+  constructor(x: Exchange, read: (form: number, r: Reader) => unknown) {
     this.#x = x;
     this.#read = read;
   }
 
   /** Checks that an item may begin: it is taken whole if there is any credit left. */
   begin(): void {
-    if (this.ended) throw new Error("an item behind its stream's end");
-    if (this.left <= 0) throw new Error("an item beyond its stream's credit");
+    if (this.ended || this.left <= 0) throw new Error(this.ended ? "behind the end" : "no credit");
   }
 
   /** Takes a whole item in. */
   put(form: number, bytes: Uint8Array, long: boolean): void {
-    const item = { form, bytes, long };
     this.left -= bytes.length + ITEM_COST;
     this.items++;
-    if (this.over) return this.#dropped(item);
-    this.#queue.push(item);
     this.waiting += bytes.length;
-    this.#deliver();
+    this.#queue.push({ form, bytes, long });
+    if (this.over) this.discard();
+    this.#wake?.();
   }
 
   /** Takes the sender's end in. */
   end(items: number): void {
-    if (this.ended) throw new Error("a stream ends twice");
-    if (items !== this.items) throw new Error(`a stream of ${items} items ends, ${this.items} came`);
+    if (this.ended || items !== this.items) throw new Error(`${this.items} items came`);
     this.ended = true;
     if (!this.#x.own) this.over = true; // a caller's reader also waits for the call's result
-    this.#deliver();
+    this.#wake?.();
   }
 
   /**
@@ -269,7 +232,7 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
    * after a cancel nobody wants it.
    */
   finish(error?: CallError): void {
-    this.#x.shared.grown -= this.#window - FIRST_WINDOW;
+    this.#x.core.grown -= this.#window - FIRST_WINDOW;
     this.#window = FIRST_WINDOW;
     const cancelled = error?.code === "cancelled" || error?.code === "deadline_exceeded";
     if (!this.over || (cancelled && this.#queue.length)) {
@@ -277,76 +240,62 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
     }
     this.over = true;
     if (cancelled) this.discard();
-    this.#deliver();
+    this.#wake?.();
   }
 
   /** Drops what lies here. */
   discard(): void {
     this.over = true;
-    for (const item of this.#queue) this.#dropped(item);
-    this.#queue = [];
-    this.waiting = 0;
-    this.#deliver();
+    while (this.#shift());
+    this.#wake?.();
   }
 
-  /** An item is no longer kept. */
-  #dropped({ bytes, long }: Item): void {
-    if (long) this.#x.shared.assembling -= bytes.length;
+  /** Takes the next item out: it is no longer kept. */
+  #shift(): Item | undefined {
+    const item = this.#queue.shift();
+    if (!item) return undefined;
+    const n = item.bytes.length;
+    this.waiting -= n;
+    if (item.long) this.#x.core.assembling -= n;
+    return item;
   }
 
-  next(): Promise<IteratorResult<unknown, undefined>> {
-    return new Promise((resolve, reject) => {
-      this.#wants.push({ resolve, reject });
-      this.#deliver();
-    });
-  }
-
-  /** Ends the stream: nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
-  cancel(): void {
-    this.#x.left();
+  /** Nobody wants more. If this is the answer to a call that has not ended, it is cancelled. */
+  #cancel(): void {
+    this.#leave(failure("cancelled", "no", "the reader left"));
     this.#error = undefined;
     this.discard();
   }
 
-  async return(): Promise<IteratorResult<unknown, undefined>> {
-    this.cancel();
-    return { done: true, value: undefined };
+  /** The reader goes. A handler that reads no more may still answer. */
+  #leave(error: CallError): void {
+    if (this.#x.own) this.#x.giveUp(error);
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  #deliver(): void {
-    while (this.#wants.length) {
-      const item = this.#queue.shift();
-      if (!item && !this.over) {
+  async *#values(): AsyncGenerator<unknown, undefined> {
+    for (;;) {
+      const item = this.#shift();
+      if (item) {
+        this.#credit(item.bytes.length + ITEM_COST);
+        yield this.#value(item);
+      } else if (!this.over) {
         this.#hungry = true;
-        return;
-      }
-      const want = this.#wants.shift() as Want<unknown>;
-      if (item) this.#hand(item, want);
-      else if (this.#error) {
-        want.reject(this.#error);
-        this.#error = undefined; // an iterator fails once
-      } else want.resolve({ done: true, value: undefined });
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      } else if (this.#error) throw this.#error;
+      else return undefined;
     }
   }
 
-  #hand(item: Item, want: Want<unknown>): void {
-    const n = item.bytes.length;
-    this.waiting -= n;
-    this.#dropped(item);
-    this.#credit(n + ITEM_COST);
+  #value({ form, bytes }: Item): unknown {
     try {
-      want.resolve({ done: false, value: this.#read(item.form, new Reader(item.bytes)) });
+      return this.#read(form, new Reader(bytes));
     } catch (cause) {
-      const code = this.#x.own ? "data_loss" : "invalid_argument";
-      const error = failure(code, "yes", "a wrong item", cause);
+      const error = failure(this.#x.own ? "data_loss" : "invalid_argument", "yes", "a wrong item", cause);
+      this.#leave(error);
       this.discard();
-      this.#x.left(error);
-      this.#error = undefined;
-      want.reject(error);
+      throw error;
     }
   }
 
@@ -357,28 +306,22 @@ export class Inflow implements AsyncIterableIterator<unknown, undefined> {
    */
   #credit(cost: number): void {
     this.#eaten += cost;
-    if (this.over || this.#eaten < this.#window / 4) return;
-    const { shared, own, id } = this.#x;
-    const now = performance.now();
-    const lasts = ((now - this.#gave) * this.#window) / this.#eaten;
     let grant = this.#eaten;
-    const grow = this.#window;
-    if (
-      this.#hungry &&
-      lasts <= 2 * Math.max(shared.roundTrip, NEAR_TRIP) &&
-      grow <= (GROWN_LIMIT - shared.grown) / 2
-    ) {
-      shared.grown += grow;
-      this.#window += grow;
-      grant += grow;
+    const window = this.#window;
+    if (this.over || grant < window / 4) return;
+    const { core, own, id } = this.#x;
+    const now = performance.now();
+    const lasts = ((now - this.#gave) * window) / grant;
+    const pace = 2 * Math.max(core.stats.roundTrip, NEAR_TRIP);
+    if (this.#hungry && lasts <= pace && window <= (GROWN_LIMIT - core.grown) / 2) {
+      core.grown += window;
+      this.#window += window;
+      grant += window;
     }
     this.#hungry = false;
     this.#gave = now;
     this.#eaten = 0;
     this.left += grant;
-    const { line } = shared;
-    const { at } = line.next();
-    line.out.numbers(CREDIT | (own ? OWN : 0), id, grant);
-    line.owed += line.out.at - at;
+    core.line.owe(CREDIT | own, id, grant);
   }
 }

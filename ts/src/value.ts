@@ -1,7 +1,7 @@
 /** How values travel, spec/README.md section 4: parameters, results and items, and the bytes they are on the wire. */
 import type { Checker } from "./check.ts";
 import { decodeText, parseJSON, writeJSON } from "./json.ts";
-import { BYTES_FORM, encodeText, JSON_FORM, PAIR_FORM, type Reader, Writer } from "./wire.ts";
+import { BYTES_FORM, encodeText, JSON_FORM, joined, PAIR_FORM, type Reader } from "./wire.ts";
 
 /** A value that was written. */
 export interface Written {
@@ -34,11 +34,7 @@ const json = (value: unknown): Written => ({ form: JSON_FORM, data: writeJSON(va
 
 const pair = (head: unknown, body: Uint8Array): Written => {
   const text = encodeText(writeJSON(head));
-  const w = new Writer();
-  w.u(text.length);
-  w.put(text);
-  w.put(body);
-  return { form: PAIR_FORM, data: w.copy(0, w.at) };
+  return { form: PAIR_FORM, data: joined(text.length, text, body) };
 };
 
 /**
@@ -73,71 +69,55 @@ export const writeParams = (argument: unknown, p: Params, plain: boolean): Writt
   return p.form === "bytes" ? writeList([argument], plain) : json([argument]);
 };
 
-/** A value that came, taken apart: the JSON, and the raw bytes if there are some. */
-interface Parts {
-  head?: unknown;
-  body?: Uint8Array;
-}
-
-const split = (form: number, r: Reader): Parts => {
-  if (form === BYTES_FORM) return { body: r.rest().slice() };
-  let end = r.end;
-  if (form === PAIR_FORM) {
-    const n = r.u();
-    end = r.at + n;
-    if (end > r.end) throw new Error("a pair whose JSON is cut short");
-  }
-  const text = decodeText(r.bytes, r.at, end);
-  const head = text || form === PAIR_FORM ? parseJSON(text) : undefined;
-  return form === PAIR_FORM ? { head, body: r.bytes.slice(end, r.end) } : { head };
+/** Takes a value apart that came: the JSON, and the raw bytes if there are some. */
+const split = (form: number, r: Reader): [head: unknown, body: Uint8Array | undefined] => {
+  if (form === BYTES_FORM) return [undefined, r.take().slice()];
+  const text = decodeText(r.take(form ? r.u() : undefined));
+  return [form || text ? parseJSON(text) : undefined, form ? r.take().slice() : undefined];
 };
+
+const unexpected = "unexpected raw bytes";
 
 /**
  * Reads a result or an item. Without a checker it is whatever came: JSON, bytes, or of a pair both
  * in a list. It throws an Error that says what is wrong.
  */
 export const readValue = (form: number, r: Reader, check?: Checker<unknown>, raw?: string): unknown => {
-  const { head, body } = split(form, r);
-  let value = head;
-  if (form === BYTES_FORM) value = body;
-  else if (form === PAIR_FORM) {
-    if (raw === undefined) {
-      if (check) throw new Error("unexpected raw bytes");
-      value = [head, body];
-    } else if (isDict(head)) head[raw] = body;
-    else throw new Error("unexpected raw bytes");
-  } else if (head === undefined) value = check?.zero;
+  const [head, body] = split(form, r);
+  let value = form === BYTES_FORM ? body : !form && head === undefined ? check?.zero : head;
+  if (form === PAIR_FORM) {
+    if (raw !== undefined && isDict(head)) head[raw] = body;
+    else if (raw === undefined && !check) value = [head, body];
+    else throw new Error(unexpected);
+  }
   return check ? check(value, "value") : value;
 };
 
 /** Reads the argument of a method. It throws an Error that says what is wrong. */
 export const readParams = (form: number, r: Reader, p: Params, check?: Checker<unknown>): unknown => {
-  const { head, body } = split(form, r);
-  const argument = arrange(head, body, p, check);
+  const argument = arrange(...split(form, r), p, check);
   return check ? check(argument, "argument") : argument;
 };
 
+const listOf = (value: unknown): unknown[] => {
+  if (Array.isArray(value)) return value;
+  throw new Error("a list is needed");
+};
+
 const arrange = (head: unknown, body: Uint8Array | undefined, p: Params, check?: Checker<unknown>): unknown => {
-  const list = head === undefined ? [] : head;
-  const none = body === undefined;
-  if (p.by === "list" || p.form === "any") {
-    if (!Array.isArray(list)) throw new Error("a list is needed");
-    return none ? list : [...list, body];
-  }
+  const given = head === undefined ? [] : head;
+  if (p.by === "list" || p.form === "any") return body ? [...listOf(given), body] : listOf(given);
   if (p.form === "bytes" && body && head === undefined) return body;
-  if (!none && p.form !== "pair") throw new Error("unexpected raw bytes");
-  if (p.form === "none") {
-    if (isDict(list) || (Array.isArray(list) && !list.length)) return undefined;
-    throw new Error("too many arguments");
-  }
+  if (body && p.form !== "pair") throw new Error(unexpected);
   if (p.by === "name" || p.positions) {
-    const argument = isDict(list) ? byName(list, check) : byPosition(list, none, p, check);
+    const argument = isDict(given) ? byName(given, check) : byPosition(listOf(given), !body, p, check);
     if (body) argument[rawOf(p) as string] = body;
     return argument;
   }
-  if (!Array.isArray(list) || list.length > 1 || (check && !list.length)) {
-    throw new Error("a list of one argument is needed");
-  }
+  const none = p.form === "none";
+  if (none && isDict(given)) return undefined;
+  const list = listOf(given);
+  if (list.length > (none ? 0 : 1) || (!none && check && !list.length)) throw new Error(`${list.length} arguments`);
   return list[0];
 };
 
@@ -150,14 +130,13 @@ const byName = (argument: Dict, check?: Checker<unknown>): Dict => {
   return argument;
 };
 
-const byPosition = (list: unknown, whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
-  if (!Array.isArray(list)) throw new Error("an object or a list is needed");
+const byPosition = (list: unknown[], whole: boolean, p: Params, check?: Checker<unknown>): Dict => {
   const positions = p.positions ?? [];
   const raw = rawOf(p);
   const lone = positions.length === 1 && isDict(check?.members?.get(positions[0] as string)?.zero);
   if (list.length === 1 && whole && isDict(list[0]) && !lone) return byName(list[0], check);
   const names = whole ? positions : positions.filter((name) => name !== raw);
-  if (list.length > names.length) throw new Error("too many arguments");
+  if (list.length > names.length) throw new Error(`${list.length} arguments`);
   if (list.length < Math.min(names.length, p.required ?? names.length)) {
     throw new Error(`${names[list.length]} is missing`);
   }

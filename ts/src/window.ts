@@ -9,8 +9,6 @@ export interface Window {
   /** Bulk bytes sent since the start; of these, acknowledged. */
   sent: number;
   acked: number;
-  /** When it was last acknowledged, or began to be asked for that. */
-  since: number;
   /** How many bytes may go out. It may be negative. */
   room(): number;
   /** How much bulk goes into one message, and between two marks. */
@@ -32,17 +30,15 @@ const MOST = 16 * 1024 * 1024;
 const NEAR = 256 * 1024; // below a millisecond time goes into waiting for a processor, and says little
 const SLACK = 8 * 1024; // marks stand some way apart,
 const JITTER = 0.5; // and who acknowledges has to be scheduled
-const MIN_ROUND = 1; // a rate over less time says nothing
-const KEPT = 6; // so many rounds a rate counts
+const FADES = 0.9; // a rate counts less with each round that brings less
 const DRAIN_EVERY = 10_000; // the window is drawn in from time to time: only then can be seen how long the path is
 
 export const window = (): Window => {
   let size = START;
   let marked = 0; // sent, when the last mark was set
   const marks: { at: number; time: number }[] = [];
-  let rates: number[] = []; // of the last rounds, in bytes a millisecond
-  let found = 0; // rounds in which the rate rose no more; 3: it is found
-  let reached = 0; // the rate when it last rose
+  let best = 0; // the rate of late, in bytes a millisecond
+  let gain = 2; // until the path is full
   let there = Infinity; // the shortest way there of late, on two clocks: only differences count
   let trip = Infinity; // the shortest round trip of late, without what waits on the way there
   let drainAt = 0;
@@ -51,41 +47,28 @@ export const window = (): Window => {
   let first = 0; // what was acknowledged then,
   let began = 0; // and when that had come, on the other side's clock
   let waited = 0; // the longest wait in it
-  let starved = false; // there was a time in it with nothing to send
+  let starved = false; // there was a time in it with nothing to send: the program was slow, not the path
 
   const learn = (rate: number, now: number): void => {
-    const best = Math.max(0, ...rates);
     if (draining) draining--;
     else if (!starved || rate > best) {
-      // If starved, it was the program that was slow: the path may bring more, not less.
-      if (rate < best / 2) {
-        rates = [];
-        reached = 0;
-      }
-      rates = [rate, ...rates.slice(0, KEPT - 1)];
-      found++;
-      if (rate > 1.25 * reached) {
-        reached = rate;
-        found = 0;
-      }
-      if (waited > trip / 4 + JITTER) found = 3; // the path is full: no need to look further
-      drainAt ||= now + DRAIN_EVERY;
+      best = rate < best / 2 ? rate : Math.max(rate, best * FADES);
+      if (waited > trip / 4 + JITTER) gain = 1.25;
       if (now > drainAt) {
+        if (drainAt) {
+          draining = 2;
+          there = trip = Infinity;
+        }
         drainAt = now + DRAIN_EVERY;
-        draining = 2;
-        there = trip = Infinity;
       }
     }
-    const gain = draining ? 0.5 : found < 3 ? 2 : 1.25;
-    const least = trip < 1 && !draining ? NEAR : LEAST;
-    const wanted = Math.max(rate, ...rates) * (trip * gain + JITTER) + SLACK;
-    size = trip < Infinity ? Math.min(Math.max(wanted, least), MOST) : size / 2;
+    const wanted = best * (trip * (draining ? 0.5 : gain) + JITTER) + SLACK;
+    size = trip < Infinity ? Math.min(Math.max(wanted, trip < 1 && !draining ? NEAR : LEAST), MOST) : size / 2;
   };
 
   const w: Window = {
     sent: 0,
     acked: 0,
-    since: 0,
     room: () => size - (w.sent - w.acked),
     portion: () => Math.min(Math.max(size / (trip < 1 ? 4 : 16), 4096), 120 * 1024),
     awaits: () => marks.length > 0,
@@ -94,7 +77,6 @@ export const window = (): Window => {
       return n > 0 && (n >= w.portion() || (w.room() <= 0 && !marks.length));
     },
     mark(now): void {
-      if (!marks.length) w.since = now;
       marked = w.sent;
       marks.push({ at: marked, time: now });
     },
@@ -102,7 +84,6 @@ export const window = (): Window => {
       starved = true;
     },
     ack(n, came, now): void {
-      if (n > w.acked) w.since = now;
       w.acked = n;
       let time = 0;
       while (marks[0] && marks[0].at <= n) time = marks.shift()?.time ?? 0;
@@ -112,7 +93,7 @@ export const window = (): Window => {
       trip = Math.min(trip, now - time - (way - there));
       waited = Math.max(waited, way - there);
       // A round lasts until a mark is answered that was set in it.
-      if (time < begin || came - began < MIN_ROUND) return;
+      if (time < begin || came - began < 1) return; // a rate over less says nothing
       if (begin) learn((n - first) / (came - began), now);
       begin = now;
       first = n;

@@ -19,6 +19,9 @@ export const PONG = 13;
 export const GOAWAY = 14;
 export const BYE = 15;
 
+/** For each kind: 0 of the connection; else who may send it, 1 the caller, 2 the callee, 3 both, and 4 more if it holds a value. */
+const RULES = [8, 0, 5, 6, 2, 1, 7, 3, 3, 3, 0, 0, 0, 0, 0, 0] as const;
+
 /** The forms of a value: a JSON text or nothing at all, raw bytes, both. */
 export const JSON_FORM = 0;
 export const BYTES_FORM = 1;
@@ -31,7 +34,6 @@ const FORM_SHIFT = 5;
 
 export const MAX_FRAME = 61_440; // bytes of a frame's payload
 export const MAX_MESSAGE = 1_048_576;
-export const MAX_HEAD = 12; // bytes of the longest frame head
 
 /** The first byte of a frame that holds a value in the form given. */
 export const formed = (first: number, form: number): number => first | (form << FORM_SHIFT);
@@ -59,79 +61,60 @@ export class Reader {
     this.end = bytes.length;
   }
 
+  /** How many bytes are left. */
+  get left(): number {
+    return this.end - this.at;
+  }
+
   /** The next number. Above 2^53 all are 2^64: nothing so large is allowed anywhere. */
   u(): number {
-    let byte = this.#byte();
-    if (byte < 0x80) return byte;
-    let value = byte & 0x7f;
-    for (let scale = 0x80, n = 1; ; scale *= 0x80, n++) {
-      byte = this.#byte();
-      if (n > 8 && byte > 1) throw new Error("number above 64 bits");
+    for (let value = 0, scale = 1, n = 0; ; scale *= 0x80, n++) {
+      const byte = this.bytes[this.at++] as number;
+      const wrong = n && (!byte || (n > 8 && byte > 1)); // not in its shortest form, above 64 bits
+      if (wrong || this.at > this.end) throw new Error("bad number");
       const high = (byte & 0x7f) * scale;
       value = high >= 2 ** 53 && value ? 2 ** 64 : value + high;
-      if (!byte) throw new Error("number not in its shortest form");
       if (byte < 0x80) return value;
     }
   }
 
-  #byte(): number {
-    if (this.at < this.end) return this.bytes[this.at++] as number;
-    throw new Error("number cut short");
-  }
-
-  /** The next so many bytes, as they lie there. */
-  take(n: number): Uint8Array {
-    if (n > this.end - this.at) throw new Error("cut short");
+  /** The next so many bytes, as they lie there. Unset: all that are left. */
+  take(n: number = this.left): Uint8Array {
+    if (n > this.left) throw new Error("cut short");
     this.at += n;
     return this.bytes.subarray(this.at - n, this.at);
-  }
-
-  /** All the bytes that are left. */
-  rest(): Uint8Array {
-    return this.take(this.end - this.at);
   }
 
   /** The one number that is left. */
   only(): number {
     const n = this.u();
-    if (this.at < this.end) throw new Error("bytes behind a number");
+    if (this.left) throw new Error("bytes behind it");
     return n;
   }
 
   /** Takes the next frame off: its head into f, and payload then reads what it holds. */
   next(f: Frame, payload: Reader): void {
     const first = this.bytes[this.at++] ?? 0;
-    const kind = first & 0x0f;
-    f.kind = kind;
+    f.kind = first & 0x0f;
     f.own = (first & OWN) > 0;
     f.form = (first >> FORM_SHIFT) & 3;
     f.long = first >= LONG;
     f.id = this.u();
     const n = this.u();
-    const ofConnection = kind === HELLO || kind >= MARK;
-    const ofCaller = kind === REQUEST || kind === CANCEL;
-    const ofCallee = kind === RESULT || kind === ERROR;
-    const valued = kind === REQUEST || kind === RESULT || kind === ITEM;
-    const wrong = !kind
-      ? "unknown kind 0"
-      : n > MAX_FRAME
+    const rule = RULES[f.kind] as number;
+    const sender = f.id ? (f.own ? 1 : 2) : 0;
+    const wrong =
+      n > MAX_FRAME
         ? "too long"
-        : n > this.end - this.at
+        : n > this.left
           ? "cut short"
-          : f.id > Number.MAX_SAFE_INTEGER
-            ? "id above 2^53-1"
-            : ofConnection && (f.id || f.own)
-              ? "not of a call"
-              : !ofConnection && !f.id
-                ? "no call"
-                : f.form > PAIR_FORM
-                  ? "unknown form 3"
-                  : !valued && (f.form || f.long)
-                    ? "no value has a form"
-                    : (ofCaller && !f.own) || (ofCallee && f.own)
-                      ? "from the wrong side"
-                      : "";
-    if (wrong) throw new Error(`frame of kind ${kind}: ${wrong}`);
+          : // biome-ignore format: one reason a line
+            rule > 7 || f.id > Number.MAX_SAFE_INTEGER || f.form > PAIR_FORM
+            || (rule & 3 ? !(rule & sender) : sender || f.own)
+            || (rule < 4 && (f.form || f.long))
+            ? "bad head"
+            : "";
+    if (wrong) throw new Error(wrong);
     payload.bytes = this.bytes;
     payload.at = this.at;
     this.at += n;
@@ -142,27 +125,22 @@ export class Reader {
 const encoder = new TextEncoder();
 
 /** The text in UTF-8. */
-export const encodeText = (text: string): Uint8Array => encoder.encode(text);
+export const encodeText = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
 
-const uSize = (n: number): number => {
-  let size = 1;
-  for (; n >= 0x80; n /= 0x80) size++;
-  return size;
-};
+/** What is written: a number, bytes as they are, or a text in UTF-8. */
+export type Part = number | Uint8Array | string;
 
 /** Builds messages, one after the other, in a buffer that grows and stays. */
 export class Writer {
   #buffer: Uint8Array = new Uint8Array(512);
   /** How many bytes there are. */
   at = 0;
-  /** Where the payload that is being written begins. */
-  payload = 0;
 
   /** Sees to it that there is room for so many bytes more. */
   #room(n: number): void {
     if (this.at + n <= this.#buffer.length) return;
-    const grown = new Uint8Array(Math.max(2 * this.#buffer.length, this.at + n));
-    grown.set(this.#buffer.subarray(0, this.at));
+    const grown = new Uint8Array(2 * (this.at + n));
+    grown.set(this.#buffer);
     this.#buffer = grown;
   }
 
@@ -172,80 +150,55 @@ export class Writer {
     this.#buffer[this.at++] = n;
   }
 
-  put(bytes: Uint8Array): void {
-    this.#room(bytes.length);
-    this.#buffer.set(bytes, this.at);
-    this.at += bytes.length;
+  put(part: Part): void {
+    if (typeof part === "number") this.u(part);
+    else if (typeof part === "string") this.#text(part);
+    else {
+      this.#room(part.length);
+      this.#buffer.set(part, this.at);
+      this.at += part.length;
+    }
   }
 
-  /** A text in UTF-8. Short ones of ASCII are written by hand, which is faster. */
-  text(text: string): void {
-    this.#room(3 * text.length);
+  /** Short texts of ASCII are written by hand, which is faster. */
+  #text(text: string): void {
+    const n = text.length;
+    this.#room(3 * n);
     const b = this.#buffer;
     let i = 0;
-    if (text.length < 64) {
-      for (; i < text.length; i++) {
+    if (n < 64) {
+      for (; i < n; i++) {
         const c = text.charCodeAt(i);
-        if (c >= 0x80) break;
+        if (c > 0x7f) break;
         b[this.at + i] = c;
       }
     }
-    if (i < text.length) i = encoder.encodeInto(text, b.subarray(this.at)).written;
-    this.at += i;
+    this.at += i < n ? encoder.encodeInto(text, b.subarray(this.at)).written : n;
   }
 
-  /** The head of a frame whose payload of n bytes follows. */
-  head(first: number, id: number, n: number): void {
-    this.#room(MAX_HEAD);
+  /** A whole frame. Tells how many bytes its payload has. */
+  frame(first: number, id: number, ...payload: Part[]): number {
+    this.#room(1);
     this.#buffer[this.at++] = first;
     this.u(id);
+    const at = this.at;
+    let n = 0; // a guess: if it is right, nothing must be moved
+    for (const p of payload) n += typeof p === "number" ? 1 : p.length;
     this.u(n);
-  }
-
-  /** A whole frame. */
-  frame(first: number, id: number, payload: Uint8Array | string): void {
-    this.wrap(first, id, () => this.value(payload), payload.length);
-  }
-
-  /** A frame of numbers. */
-  numbers(first: number, id: number, ...list: number[]): void {
-    this.wrap(
-      first,
-      id,
-      () => {
-        for (const n of list) this.u(n);
-      },
-      3,
-    );
-  }
-
-  /** Bytes as they are, or a text in UTF-8. */
-  value(data: Uint8Array | string): void {
-    if (typeof data === "string") this.text(data);
-    else this.put(data);
-  }
-
-  /** A frame whose payload the function writes, of about so many bytes: a good guess saves moving it. */
-  wrap(first: number, id: number, payload: () => void, guess: number): void {
-    this.head(first, id, guess);
-    const start = this.at;
-    this.payload = start;
-    payload();
-    const n = this.at - start;
-    const moved = uSize(n) - uSize(guess);
-    if (moved) {
-      this.#room(moved);
-      this.#buffer.copyWithin(start + moved, start, this.at);
+    const from = this.at;
+    for (const p of payload) this.put(p);
+    const size = this.at - from;
+    if (size !== n) {
+      const moved = this.#buffer.slice(from, this.at);
+      this.at = at;
+      this.u(size);
+      this.put(moved);
     }
-    if (n !== guess) {
-      this.at = start - uSize(guess);
-      this.u(n);
-      this.at += n;
-    }
+    return size;
   }
 
-  /** Gives away a copy of what lies between the two places. */
-  copy(from: number, to: number): Uint8Array {
+  /** Gives away a copy of what is there, from a place on. */
+  copy(from: number, to: number = this.at): Uint8Array {
     return this.#buffer.slice(from, to);
   }
 
@@ -255,3 +208,10 @@ export class Writer {
     if (this.#buffer.length > 256 * 1024) this.#buffer = new Uint8Array(512);
   }
 }
+
+/** The parts one behind the other. */
+export const joined = (...parts: Part[]): Uint8Array => {
+  const w = new Writer();
+  for (const p of parts) w.put(p);
+  return w.copy(0);
+};

@@ -35,20 +35,15 @@ const orderly: Set<number | undefined> = new Set([1000, 1001, 1005]); // normal,
  * message can come: for a server's socket, in the handler of its `connection`.
  */
 export function websocket(socket: Socket): Conn {
-  let to: Receiver | undefined;
-  let early: ((to: Receiver) => void)[] = []; // what came before the start
+  const { promise: started, resolve: start } = Promise.withResolvers<Receiver>(); // what comes before waits for it
   let over = false;
   let failure = "";
 
-  const tell = (what: (to: Receiver) => void): void => {
-    if (to) what(to);
-    else early.push(what);
-  };
   // The end is told at once: a network that is gone would have it wait for the closing handshake.
   const end = (code?: number, error?: string): void => {
     if (over) return;
     over = true;
-    queueMicrotask(() => tell((to) => to.closed(error === undefined ? error : new Error(`websocket: ${error}`))));
+    started.then((to) => to.closed(error === undefined ? error : new Error(`websocket: ${error}`)));
     if (code) socket.close(code, error);
   };
 
@@ -58,7 +53,7 @@ export function websocket(socket: Socket): Conn {
     // The RFC's codes for these, 1003 and 1009, a browser must not send.
     if (!(data instanceof ArrayBuffer)) end(4003, "a text message came");
     else if (data.byteLength > maxMessage) end(4009, "a message is too long");
-    else tell((to) => to.message(new Uint8Array(data)));
+    else started.then((to) => to.message(new Uint8Array(data)));
   });
   // Browsers do not tell what failed. Without a listener, `ws` would throw.
   socket.addEventListener("error", ({ message }) => {
@@ -69,13 +64,7 @@ export function websocket(socket: Socket): Conn {
   });
 
   return {
-    start(receiver) {
-      queueMicrotask(() => {
-        to = receiver;
-        for (const what of early) what(to);
-        early = [];
-      });
-    },
+    start,
     send(message) {
       if (!over && socket.readyState === open) socket.send(message as Uint8Array<ArrayBuffer>);
     },

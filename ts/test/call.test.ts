@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { bytes, integer, object, string } from "../src/check.ts";
 import { CallError, Mux, method, source } from "../src/index.ts";
+import { keys } from "../src/keyed.ts";
 import { collect, failed, gate, idle, pair } from "./pair.ts";
 import { settle } from "./raw.ts";
 import { Add, Count, Echo, Hang, Hi, Sum, services, Twice } from "./services.ts";
@@ -387,7 +388,7 @@ test("keyed calls have one effect", async () => {
       if (n < 0) throw new CallError("aborted", "try again");
       return n * 2;
     },
-    { keyed: true },
+    { keyed: keys() },
   );
   const p = pair({}, {}, mux);
   const key = "0123456789abcdef";
@@ -399,9 +400,14 @@ test("keyed calls have one effect", async () => {
   expect((await failed(Pay.call(p.a, 5, { key }))).slice(0, 2)).toEqual(["invalid_argument", "no"]);
   expect((await failed(Pay.call(p.a, 5, { key: "short" })))[0]).toBe("failed_precondition");
   const failing = { key: "fedcba9876543210" };
+  const [one, other] = [failed(Pay.call(p.a, -2, failing)), failed(Pay.call(p.a, -2, failing))];
+  expect([await one, await other]).toEqual([
+    ["aborted", "yes", "try again"],
+    ["aborted", "yes", "try again"], // it ran, for the first
+  ]);
   expect((await failed(Pay.call(p.a, -1, failing)))[0]).toBe("aborted");
   expect((await failed(Pay.call(p.a, -1, failing)))[0]).toBe("aborted");
-  expect(runs).toBe(3); // what failed may be tried again
+  expect(runs).toBe(4); // what failed may be tried again
 });
 
 test("trace sees each frame, both ways", async () => {

@@ -58,7 +58,7 @@ const fourCalls = (raw: Raw): Map<number, Outcome[]> => {
 test("there are conversations, and all that is served and called in them is here", () => {
   expect(file.conversations.length).toBeGreaterThan(50);
   const mux = services();
-  for (const s of file.serves) expect(mux.find(s.method)?.mode, s.method).toBe(modes.indexOf(s.mode));
+  for (const s of file.serves) expect(mux.services.get(s.method)?.mode, s.method).toBe(modes.indexOf(s.mode));
   expect(file.calls.map((c) => c.method)).toEqual(["hi", "count", "sum", "twice"]);
 });
 
@@ -88,7 +88,7 @@ describe("a peer and a side that", () => {
       await raw.peer.done;
       const [bye, ...more] = raw.kind(15);
       expect(more).toEqual([]);
-      expect(readError(textOf(bye?.payload ?? utf8("{}"))).code).toBe("invalid_argument");
+      expect(readError(bye?.payload ?? utf8("{}")).code).toBe("invalid_argument");
       expect(raw.peer.error?.code).toBe("unavailable");
       expect(raw.errors.length).toBe(1);
       expect(raw.closed).toBe(true);

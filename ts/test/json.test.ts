@@ -46,21 +46,21 @@ test("levels and numbers", () => {
   expect(parseJSON(nested(64))).toEqual(JSON.parse(nested(64)));
   expect(() => parseJSON(nested(65))).toThrow(/64 levels/);
   expect(() => parseJSON(`[${'{"a":'.repeat(64)}1${"}".repeat(64)}]`)).toThrow(/64 levels/);
-  expect(() => parseJSON("1e999")).toThrow(/too large/);
-  expect(() => parseJSON("[-1e999]")).toThrow(/too large/);
+  expect(() => parseJSON("1e999")).toThrow(/Infinity in JSON/);
+  expect(() => parseJSON("[-1e999]")).toThrow(/Infinity in JSON/);
 });
 
 test("texts are read as they are in UTF-8, or refused", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme", maxLength: 100 }), (text) => {
       const b = new TextEncoder().encode(`xx${text}yy`);
-      expect(decodeText(b, 2, b.length - 2)).toBe(text);
+      expect(decodeText(b.subarray(2, -2))).toBe(text);
     }),
   );
   for (const bad of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82]]) {
-    expect(() => decodeText(Uint8Array.from(bad), 0, bad.length)).toThrow();
+    expect(() => decodeText(Uint8Array.from(bad))).toThrow();
   }
-  expect(decodeText(Uint8Array.from([0xef, 0xbb, 0xbf, 0x31]), 0, 4)).toBe("\ufeff1"); // which JSON then refuses
+  expect(decodeText(Uint8Array.from([0xef, 0xbb, 0xbf, 0x31]))).toBe("\ufeff1"); // which JSON then refuses
 });
 
 test("base64", () => {
@@ -76,7 +76,8 @@ test("base64", () => {
 test("what JSON cannot hold is not written", () => {
   const circle: unknown[] = [];
   circle.push(circle);
-  for (const bad of [Number.NaN, [Infinity], { a: -Infinity }, 1n, circle]) expect(() => writeJSON(bad)).toThrow();
+  for (const bad of [Number.NaN, [Infinity], { a: -Infinity }, 1n, circle, "\ud800", { "\udc00": 1 }])
+    expect(() => writeJSON(bad)).toThrow();
   expect(writeJSON({ a: new Uint8Array([0, 255]), b: undefined })).toBe('{"a":"AP8="}');
   expect(writeJSON(undefined)).toBe("");
 });

@@ -7,11 +7,12 @@ const layers: Record<string, string[]> = {
   "conn.ts": [],
   "wire.ts": [],
   "redial.ts": [],
-  "control.ts": [],
+  "json.ts": [],
+  "control.ts": ["json.ts", "wire.ts"],
   "ws.ts": ["conn.ts"],
   "session.ts": ["conn.ts", "control.ts", "redial.ts"],
 };
-const above = ["index.ts", "connect.ts"]; // they know all
+const above = ["index.ts", "connect.ts", "accept.ts"]; // they know all
 const beside = ["ws.ts", "session.ts", "control.ts", "redial.ts", ...above]; // the call layer knows none of them
 
 test("files import only what is below them", () => {

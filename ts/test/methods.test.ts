@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { array, boolean, literal, object, optional, record, string, unknown } from "../src/check.ts";
+import { describe } from "../src/describe.ts";
 import { Mux, method, type Params, type Service } from "../src/index.ts";
-import { readParams, readValue, writeValue } from "../src/value.ts";
+import { keys } from "../src/keyed.ts";
 import { pair } from "./pair.ts";
 import { vectors } from "./vectors.ts";
 
@@ -63,16 +64,14 @@ test("a peer tells its own methods: names, kinds, how arguments travel, what may
     const service: Service = {
       name,
       mode: kinds.indexOf(kind as "call"),
-      about: { args: { go: "unknown", form, ...(positions && { positions }), ...(raw && { raw }) } },
+      shape: { params: { form, ...(positions && { positions }), ...(raw && { raw }) } },
       pure: pure ?? false,
-      keyed: keyed ?? false,
-      read: (f, r) => readParams(f, r, { form }),
-      readItem: readValue,
+      ...(keyed && { keyed: keys() }),
       run: () => undefined,
-      write: writeValue,
     };
     mux.put(service);
   }
+  describe(mux);
   const p = pair({}, {}, mux);
   const answer = await Methods.call(p.a, undefined);
   const pick = (m: Described): unknown => ({
@@ -96,7 +95,7 @@ test("typed methods and plain functions are described", async () => {
   expect(list.find((m) => m.name === "sum")).toEqual({
     name: "sum",
     kind: "sink",
-    args: { go: "unknown", form: "none" },
+    args: { go: "void", form: "none" },
     in: { go: "unknown", form: "any" },
     result: { go: "unknown", form: "any" },
   });

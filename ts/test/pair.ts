@@ -1,5 +1,6 @@
 import type { Conn } from "../src/conn.ts";
-import { CallError, type Mux, Peer, type PeerOptions, pipe } from "../src/index.ts";
+import { CallError, type Mux, Peer, type PeerOptions } from "../src/index.ts";
+import { pipe } from "../src/pipe.ts";
 import { services } from "./services.ts";
 
 export interface Pair {

@@ -1,6 +1,7 @@
 import type { Conn } from "../src/conn.ts";
 import { readError } from "../src/error.ts";
-import { type Mux, Peer, type PeerOptions, pipe } from "../src/index.ts";
+import { type Mux, Peer, type PeerOptions } from "../src/index.ts";
+import { pipe } from "../src/pipe.ts";
 import { type Frame, formed, LONG, OWN, Reader, Writer } from "../src/wire.ts";
 
 export interface Got extends Frame {
@@ -15,7 +16,7 @@ export const framesOf = (message: Uint8Array): Got[] => {
   const p = new Reader(message);
   while (r.at < r.end) {
     r.next(f, p);
-    list.push({ ...f, payload: p.rest().slice() });
+    list.push({ ...f, payload: p.take().slice() });
   }
   return list;
 };
@@ -112,7 +113,7 @@ export class Raw {
   /** The errors that came for the raw side's calls. */
   refusals(): { id: number; code: string; executed: string }[] {
     return this.kind(4).map((f) => {
-      const e = readError(textOf(f.payload));
+      const e = readError(f.payload);
       return { id: f.id, code: e.code, executed: e.executed };
     });
   }

@@ -23,7 +23,10 @@ test("what the READMEs show compiles", () => {
     writeFileSync(join(directory, "methods.ts"), `export { count, echoText as greet, expect } from ${generated};`);
     const config = {
       extends: join(root, "test/tsconfig.json"),
-      compilerOptions: { rootDir: root, paths: { "@chumsync/chum": [join(root, "src/index.ts")] } },
+      compilerOptions: {
+        rootDir: root,
+        paths: { "@chumsync/chum": [join(root, "src/index.ts")], "@chumsync/chum/*": [join(root, "src/*.ts")] },
+      },
       files,
     };
     writeFileSync(join(directory, "package.json"), '{"type":"module"}');

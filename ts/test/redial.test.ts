@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Conn } from "../src/conn.ts";
-import { type Mux, method, Peer, type PeerOptions, pipe } from "../src/index.ts";
+import { type Mux, method, Peer, type PeerOptions } from "../src/index.ts";
+import { pipe } from "../src/pipe.ts";
 import { failed, gate } from "./pair.ts";
 import { settle } from "./raw.ts";
 import { Count, Hang, Hi, services } from "./services.ts";

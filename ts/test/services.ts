@@ -1,4 +1,5 @@
 import { array, bytes, integer, string } from "../src/check.ts";
+import { describe } from "../src/describe.ts";
 import { duplex, Mux, method, sink, source } from "../src/index.ts";
 
 /** The methods that the conversations of spec/vectors serve and call. */
@@ -28,6 +29,7 @@ const aborted = (signal: AbortSignal): Promise<string> =>
 
 export const services = (): Mux => {
   const mux = new Mux();
+  describe(mux);
   Echo.handle(mux, (b) => b);
   Hi.handle(mux, (name) => `hi ${name}`);
   Add.handle(mux, ([a = 0, b = 0]) => a + b);

@@ -3,11 +3,11 @@ import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 import { expect, test } from "vitest";
 
-// Bytes, minified and gzipped, of what a page loads that uses these. The goal is 10,000 for all of it and is missed: so
-// these only ever go down.
+// Bytes, minified and gzipped, of what a page loads that uses these: what is in entries of their own (package.json, exports)
+// aside, all of it. The goal is 10,000 and is missed: so these only ever go down.
 const limits: [string, number][] = [
-  ["*", 17_200],
-  ["{ connect }", 13_900],
+  ["*", 14_850],
+  ["{ connect }", 12_450],
 ];
 
 test.each(limits)("export %s has at most %i bytes", async (names, limit) => {

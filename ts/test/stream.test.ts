@@ -316,5 +316,5 @@ test("readable ends the stream with itself", async () => {
 test("a method that nobody typed gives whatever came", async () => {
   const p = pair();
   expect(await method<unknown, unknown>("hi").call(p.a, "x")).toBe("hi x");
-  expect(new Mux().find("toString")).toBeUndefined();
+  expect(new Mux().services.get("toString")).toBeUndefined();
 });
