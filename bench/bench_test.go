@@ -31,8 +31,11 @@ func TestSmoke(t *testing.T) {
 	dir, ran := t.TempDir(), 0
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			ran++
 			var progress bytes.Buffer
+			if slices.ContainsFunc(s.cases, func(c benchCase) bool { return c.node }) && nodeReady() != nil {
+				t.Skip(nodeReady())
+			}
+			ran++
 			cases, err := runScenario(t.Context(), s, smokeSizes, "", &progress)
 			if err != nil {
 				t.Fatal(err)

@@ -24,10 +24,11 @@ type benchCase struct {
 	pin     bool     // both processes on one CPU, the same
 	link    *link    // between them; nil stands for none, which is loopback
 	times   int      // trials of each system a round; 0 stands for 1
+	node    bool     // all clients run on Node, which has its own run
 	run     func(ctx context.Context, l *lab, s system) (metrics, error)
 }
 
-var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario, resumeScenario}
+var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario, resumeScenario, nodeScenario}
 
 func caseNamed(scenario, name string) (benchCase, error) {
 	for _, s := range scenarios {
@@ -105,7 +106,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 				if out[name] || out[which] || of.also && round >= size.LongRounds {
 					continue
 				}
-				if of.node && nodeReady() != nil {
+				if (of.node || c.node) && nodeReady() != nil {
 					leave(name, nodeReady())
 					continue
 				}
@@ -135,6 +136,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			r.Systems[k].Median = medians(r.Systems[k].Samples)
 		}
 	}
+	results = slices.DeleteFunc(results, func(c caseResult) bool { return len(c.Systems) == 0 })
 	return results, nil
 }
 
