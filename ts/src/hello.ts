@@ -6,6 +6,8 @@ const VERSION = 1;
 /** What a side says of itself first. */
 export interface Hello {
   agent: string;
+  /** The hash of the methods that it serves. */
+  schema: string;
   /** Calls of the other side that may be open, and of these, such as stream. */
   calls: number;
   streams: number;
@@ -18,7 +20,15 @@ export interface Hello {
 }
 
 /** What is assumed of the other side until its hello is here. */
-export const usual: Hello = { agent: "", calls: 1024, streams: 256, value: Infinity, window: 0, plain: false };
+export const usual: Hello = {
+  agent: "",
+  schema: "",
+  calls: 1024,
+  streams: 256,
+  value: Infinity,
+  window: 0,
+  plain: false,
+};
 
 export const writeHello = (agent: string, calls: number, streams: number, value: number): string =>
   writeJSON({ version: VERSION, agent, limits: { calls, streams, value, window: FIRST_WINDOW } });
@@ -28,7 +38,7 @@ type Dict = Record<string, unknown>;
 /** Reads a hello. It throws an Error that says what is wrong. */
 export const readHello = (text: string): Hello => {
   const h = parseJSON(text) as Dict;
-  const { version, agent = "", limits = {}, json = false } = h;
+  const { version, agent = "", schema = "", limits = {}, json = false } = h;
   if (version !== VERSION) {
     throw new Error(`${agent} speaks version ${version} of the protocol, this side ${VERSION}: update the older`);
   }
@@ -38,9 +48,11 @@ export const readHello = (text: string): Hello => {
       throw new Error(`malformed hello: limit ${name}`);
     return n as number;
   };
-  if (typeof agent !== "string" || typeof json !== "boolean") throw new Error("malformed hello");
+  if (typeof agent !== "string" || typeof schema !== "string" || typeof json !== "boolean")
+    throw new Error("malformed hello");
   return {
     agent: agent.slice(0, 128),
+    schema,
     calls: limit("calls"),
     streams: limit("streams"),
     value: limit("value"),

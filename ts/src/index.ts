@@ -1,5 +1,6 @@
 export type { CallOptions } from "./call.ts";
 export type { Checked, Checker } from "./check.ts";
+export { compare, type Difference, type Expected } from "./compare.ts";
 export type { Conn, Receiver, Resumer } from "./conn.ts";
 export { accept, type ConnectOptions, connect } from "./connect.ts";
 export { CallError, type Code, type Executed } from "./error.ts";

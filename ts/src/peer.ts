@@ -85,6 +85,11 @@ export class Peer {
     return this.#core.line.remote.agent;
   }
 
+  /** The hash of what the other side serves, as its hello says it; "" before that, and if it does not say. */
+  get schema(): string {
+    return this.#core.line.remote.schema;
+  }
+
   /** The figures of now. */
   get stats(): Stats {
     return this.#core.stats();
