@@ -60,6 +60,11 @@ unit: node ## The unit tests alone, with the race detector (PKG=./rpc/... for so
 ts: ## Build, lint and test the TypeScript package, in Node.js and Chromium
 	@bash tools/ts.sh
 
+.PHONY: example
+example: ## Make what is generated of examples/browser: the methods in TypeScript, and the page's script
+	cd examples/browser && $(GO) generate ./... && $(GO) test -run TestMethods . -update
+	cd ts && PATH=$$(bash ../tools/node.sh):$$PATH npm run --silent example
+
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
 	@bash spec/model/check.sh

@@ -30,7 +30,7 @@ if [ ! -x "$chromium" ]; then
 fi
 
 # Everything that the outcome depends on is a file of these directories.
-if [ -e "$done" ] && [ -z "$(find ts tools/ts.sh tools/node.sh spec/vectors wire rpc session ws wsrpc jsonrpc go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
+if [ -e "$done" ] && [ -z "$(find ts tools/ts.sh tools/node.sh spec/vectors wire rpc session ws wsrpc jsonrpc examples/browser go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
 	echo "ts: nothing has changed"
 	exit
 fi
