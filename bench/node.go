@@ -62,7 +62,7 @@ var nodeScenario = scenario{
 	name: "node", title: "clients on Node.js: chum's and raw WebSockets of Go servers, the others of servers on Node.js",
 	cases: []benchCase{
 		{name: "100 open", node: true, systems: nodeSystems, columns: nodeColumns},
-		{name: "1 open", node: true, systems: nodeSystems, columns: nodeColumns},
+		{name: "1 open", node: true, pin: true, systems: nodeSystems, columns: nodeColumns},
 	},
 }
 
