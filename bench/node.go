@@ -72,7 +72,7 @@ const nodeDir = "node"
 // nodePath finds a Node.js, and installs what node/package-lock.json names, if it is not
 // there, once. Its error says why Node's systems cannot be measured.
 var nodePath = sync.OnceValues(func() (string, error) {
-	find := exec.Command("bash", filepath.Join("..", "tools", "node.sh"))
+	find := exec.Command("bash", "../tools/node.sh")
 	var says bytes.Buffer
 	find.Stderr = &says
 	dir, err := find.Output()

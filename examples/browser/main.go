@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -102,9 +101,9 @@ func upload(ctx context.Context, f File, body io.Reader) (r Receipt, err error) 
 		return r, rpc.Errorf(rpc.FailedPrecondition, "the page said no")
 	}
 	hash, b, shown := sha256.New(), make([]byte, piece), time.Now()
-	for !errors.Is(err, io.EOF) {
+	for err != io.EOF {
 		var n int
-		if n, err = body.Read(b); err != nil && !errors.Is(err, io.EOF) {
+		if n, err = body.Read(b); err != nil && err != io.EOF {
 			return r, err
 		}
 		hash.Write(b[:n])

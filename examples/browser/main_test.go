@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -43,8 +44,8 @@ func TestMethods(t *testing.T) {
 func TestPage(t *testing.T) {
 	for path, want := range map[string]string{"/": "text/html", "/page.js": "text/javascript", "/page.css": "text/css"} {
 		w := httptest.NewRecorder()
-		handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		if got := w.Header().Get("Content-Type"); w.Code != 200 || !strings.HasPrefix(got, want) {
+		handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %d, %s; want 200, %s", path, w.Code, got, want)
 		}
 		if !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'") {
