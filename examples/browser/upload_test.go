@@ -53,7 +53,7 @@ func withPage(t *testing.T, answer bool, do func(t *testing.T, p *page)) {
 
 func TestUpload(t *testing.T) {
 	withPage(t, true, func(t *testing.T, p *page) {
-		Slow.Call(t.Context(), p.Peer, true) //nolint:errcheck // it cannot fail, or the time tells
+		Slow.Call(t.Context(), p.Peer, true)
 		data := bytes.Repeat([]byte("0123456789"), 1_000_000)
 		begin := time.Now()
 		w := rpc.Writer(t.Context(), p.Peer, Upload, File{Name: "ten", Size: 1e7})
@@ -91,10 +91,10 @@ func TestStop(t *testing.T) {
 	for name, answer := range map[string]bool{"while it asks": false, "while it reads": true} {
 		t.Run(name, func(t *testing.T) {
 			withPage(t, answer, func(t *testing.T, p *page) {
-				Slow.Call(t.Context(), p.Peer, true) //nolint:errcheck // or it would be over before the stop
+				Slow.Call(t.Context(), p.Peer, true) // or it would be over before the stop
 				w := rpc.Writer(t.Context(), p.Peer, Upload, File{Name: "x", Size: 1 << 40})
 				<-p.asked
-				time.AfterFunc(time.Second, func() { Stop.Call(t.Context(), p.Peer, struct{}{}) }) //nolint:errcheck // the upload tells
+				time.AfterFunc(time.Second, func() { Stop.Call(t.Context(), p.Peer, struct{}{}) })
 				for err := error(nil); err == nil; {
 					_, err = w.Write(make([]byte, 64<<10))
 				}
