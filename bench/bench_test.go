@@ -166,7 +166,7 @@ func TestVerdict(t *testing.T) {
 		{check{Case: "c", Metric: "m", AtMost: 6}, 6, true, "at most 6.00 m"},
 		{check{Case: "c", Metric: "m", AtMost: 5}, 6, false, "at most 5.00 m"},
 		{check{Case: "c", Metric: "m", Over: []string{"a"}, AtLeast: 3}, 3, true, "at least 3.00x a"},
-		{check{Case: "c", Metric: "m", Over: []string{"a", "b"}, AtLeast: 2}, 1.5, false, "at least 2.00x raw WebSocket"},
+		{check{Case: "c", Metric: "m", Over: []string{"a", "b"}, AtLeast: 2}, 1.5, false, "at least 2.00x the best of a, b"},
 		{check{Case: "c", Metric: "m", Over: []string{"b"}, AtMost: 2}, 1.5, true, "at most 2.00x b"},
 	} {
 		got, ok, err := test.check.verdict(cases)

@@ -76,7 +76,8 @@ func (s scenario) among(names string) scenario {
 
 // runScenario runs all trials of s: round by round, in each every system once, so that
 // a busy moment of the machine meets all alike. A system that no goal names and that
-// fails is left out from then on, and progress says why.
+// fails is left out from then on, and so is all that needs Node where there is none;
+// progress says why.
 func runScenario(ctx context.Context, s scenario, size sizes, profile string, progress io.Writer) ([]caseResult, error) {
 	results := make([]caseResult, len(s.cases))
 	for i, c := range s.cases {
@@ -136,8 +137,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			r.Systems[k].Median = medians(r.Systems[k].Samples)
 		}
 	}
-	results = slices.DeleteFunc(results, func(c caseResult) bool { return len(c.Systems) == 0 })
-	return results, nil
+	return slices.DeleteFunc(results, func(c caseResult) bool { return len(c.Systems) == 0 }), nil
 }
 
 // fileName makes a name fit for a file.
