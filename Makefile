@@ -67,6 +67,11 @@ conformance: ## Play the conformance suite in all pairs of Go, Node.js and Chrom
 	$(GO) test ./conformance -count=1 -run 'TestGoTo' -results $(KEPT)
 	$(GO) test ./conformance -count=1 -run TestTable -update
 
+.PHONY: example
+example: ## Make what is generated of examples/browser: the methods in TypeScript, and the page's script
+	cd examples/browser && $(GO) generate ./... && $(GO) test -run TestMethods . -update
+	cd ts && PATH=$$(bash ../tools/node.sh):$$PATH npm run --silent example
+
 .PHONY: model
 model: ## Check the models of spec/model with spin: they hold, and each of their mutants fails
 	@bash spec/model/check.sh

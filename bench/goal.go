@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A goal is what chum is to reach in a scenario: first, and then.
@@ -152,6 +153,14 @@ var goals = []goal{
 	},
 	resumeGoal("calls that would survive a cut", "CPU-µs/call", "bytes", "typed"),
 	resumeGoal("streams that would survive a cut", "MB/s", "server to client", "client to server"),
+	{
+		Scenario: "node", What: "calls from Node.js to a Go server, typed",
+		Then: []check{
+			{Case: "100 open", Metric: "client CPU-µs/call", Over: []string{"ws, JSON by hand"}, AtMost: 1.3, Headline: "Node.js calls Go, 100 open, CPU of the client"},
+			{Case: "100 open", Metric: "calls/s", Over: nodePeers, AtLeast: 1, Headline: "Node.js calls Go, 100 open"},
+			{Case: "1 open", Metric: "calls/s", Over: nodePeers, AtLeast: 1, Headline: "Node.js calls Go, 1 open, pinned"},
+		},
+	},
 }
 
 // resumeGoal says what resuming may cost: a tenth first, then 3 %.
@@ -247,5 +256,8 @@ func (c check) wants() string {
 	case 1:
 		return s + "x " + c.Over[0]
 	}
-	return s + "x raw WebSocket"
+	if slices.Equal(c.Over, rawWebSockets) {
+		return s + "x raw WebSocket"
+	}
+	return s + "x the best of " + strings.Join(c.Over, ", ")
 }

@@ -114,6 +114,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			if r.Cases, err = runScenario(ctx, s.among(*systems), size, *profile, stderr); err != nil {
 				return fail(errors.Join(context.Cause(ctx), err))
 			}
+			if len(r.Cases) == 0 {
+				continue // nothing to run it on, as was said
+			}
 			if err := r.print(stdout); err != nil {
 				return fail(err)
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 // Each trial has a server process and a client process of its own: this program
-// again, told by childEnv what it is. Parent and child speak JSON values over the
+// again, or Node, told by childEnv what it is. Parent and child speak JSON values over the
 // child's stdin and stdout. A child ends when its stdin does, so it cannot outlive
 // its parent, however that ends; and it ends by itself when its job's limit is over.
 const childEnv = "CHUM_BENCH_CHILD" // "server" or "client"
@@ -61,13 +61,16 @@ type process struct {
 
 // startProcess starts this program in a role with a job. It is killed when ctx ends.
 func startProcess(ctx context.Context, role string, j job, pin bool) (*process, error) {
-	self, err := os.Executable()
+	cmd, err := nodeCommand(ctx, role, j)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self) //nolint:gosec // G204: it is this program
-	if s, err := systemNamed(j.System); err == nil && s.node {
-		cmd = nodeCommand(ctx)
+	if cmd == nil {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		cmd = exec.CommandContext(ctx, self) //nolint:gosec // G204: it is this program
 	}
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
 	cmd.Stderr = os.Stderr

@@ -24,10 +24,11 @@ type benchCase struct {
 	pin     bool     // both processes on one CPU, the same
 	link    *link    // between them; nil stands for none, which is loopback
 	times   int      // trials of each system a round; 0 stands for 1
+	node    bool     // all clients run on Node, which has its own run
 	run     func(ctx context.Context, l *lab, s system) (metrics, error)
 }
 
-var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario, resumeScenario}
+var scenarios = []scenario{latencyScenario, callsScenario, sleepScenario, streamScenario, besideScenario, wanScenario, idleScenario, hookScenario, resumeScenario, nodeScenario}
 
 func caseNamed(scenario, name string) (benchCase, error) {
 	for _, s := range scenarios {
@@ -75,7 +76,8 @@ func (s scenario) among(names string) scenario {
 
 // runScenario runs all trials of s: round by round, in each every system once, so that
 // a busy moment of the machine meets all alike. A system that no goal names and that
-// fails is left out from then on, and progress says why.
+// fails is left out from then on, and so is all that needs Node where there is none;
+// progress says why.
 func runScenario(ctx context.Context, s scenario, size sizes, profile string, progress io.Writer) ([]caseResult, error) {
 	results := make([]caseResult, len(s.cases))
 	for i, c := range s.cases {
@@ -105,7 +107,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 				if out[name] || out[which] || of.also && round >= size.LongRounds {
 					continue
 				}
-				if of.node && nodeReady() != nil {
+				if (of.node || c.node) && nodeReady() != nil {
 					leave(name, nodeReady())
 					continue
 				}
@@ -135,7 +137,7 @@ func runScenario(ctx context.Context, s scenario, size sizes, profile string, pr
 			r.Systems[k].Median = medians(r.Systems[k].Samples)
 		}
 	}
-	return results, nil
+	return slices.DeleteFunc(results, func(c caseResult) bool { return len(c.Systems) == 0 }), nil
 }
 
 // fileName makes a name fit for a file.

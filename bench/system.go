@@ -19,6 +19,8 @@ type system struct {
 	// a small call beside a transfer needs a connection of its own.
 	oneAtATime bool
 
+	floor bool // no call layer, so not one of the others that chum is compared with
+
 	also bool  // no goal names it, so that fewer rounds will do
 	node bool  // both ends run on Node, so that serve and dial are nil
 	most int64 // the most bytes of a transfer, if not 0
@@ -57,7 +59,8 @@ var systems = []system{
 	grpcProto, grpcJSON, grpcRaw,
 	natsSystem, netRPC, drpcSystem, connectSystem, yamuxSystem,
 	jrpc2System, gethSystem, sourcegraphSystem,
-	rpcWebSockets, capnweb,
+	rpcWebSockets, capnweb, socketIO,
+	chumChecked, chumBuiltIn, wsByHand, wsPackedHand,
 }
 
 func systemNamed(name string) (system, error) {

@@ -149,7 +149,7 @@ func (c check) bestOther(cases []caseResult) string {
 		for _, s := range found.Systems {
 			of, err := systemNamed(s.Name)
 			v, ok := s.Median[c.Metric]
-			if found.Name != c.Case || err != nil || of.oneAtATime || isChum(s.Name) || !ok {
+			if found.Name != c.Case || err != nil || of.oneAtATime || of.floor || isChum(s.Name) || !ok {
 				continue
 			}
 			if whose == "" || (c.AtLeast > 0) == (v > best) {

@@ -108,12 +108,13 @@ var gobwasWebSocket = system{
 type gobwasConn struct {
 	net.Conn
 	r       *bufio.Reader
-	masks   bool // a client masks what it writes
+	op      ws.OpCode // of all messages
+	masks   bool      // a client masks what it writes
 	in, out []byte
 }
 
 func newGobwasConn(c net.Conn, r io.Reader, masks bool) *gobwasConn {
-	return &gobwasConn{Conn: c, r: bufio.NewReaderSize(r, 512), masks: masks}
+	return &gobwasConn{Conn: c, r: bufio.NewReaderSize(r, 512), op: ws.OpBinary, masks: masks}
 }
 
 func (c *gobwasConn) read() ([]byte, error) {
@@ -121,8 +122,8 @@ func (c *gobwasConn) read() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.OpCode != ws.OpBinary || !h.Fin || h.Length > 1<<20 {
-		return nil, errors.New("bench: not a whole binary message")
+	if h.OpCode != c.op || !h.Fin || h.Length > 1<<20 {
+		return nil, errors.New("bench: not a whole message of one kind")
 	}
 	c.in = grow(c.in, int(h.Length))
 	if err := readFull(c.r, c.in); err != nil {
@@ -135,7 +136,7 @@ func (c *gobwasConn) read() ([]byte, error) {
 }
 
 func (c *gobwasConn) write(p []byte) error {
-	h := ws.Header{Fin: true, OpCode: ws.OpBinary, Length: int64(len(p))}
+	h := ws.Header{Fin: true, OpCode: c.op, Length: int64(len(p))}
 	if c.masks {
 		h.Masked, h.Mask = true, ws.NewMask()
 	}

@@ -9,32 +9,15 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
-node=24.21.0 # what is brought where the one in the PATH is too old for the tools
 stamp=bin/.ts
 done=bin/.ts-done
 
-if ! command -v node > /dev/null || ! command -v npm > /dev/null; then
-	echo "ts: skipped: there is no node and npm (Node.js 18 or newer) in the PATH" >&2
+if ! node=$(bash tools/node.sh); then
+	echo "ts: skipped, see above" >&2
 	[ "${CI:-}" != true ]
 	exit
 fi
-
-if ! node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || (major == 22 && minor >= 12) ? 0 : 1)'; then
-	arch=$(node -p 'process.arch')
-	if [ "$(uname -s)" != Linux ]; then
-		echo "ts: skipped: it needs Node.js 22.12 or newer in the PATH, which has $(node -v)" >&2
-		[ "${CI:-}" != true ]
-		exit
-	fi
-	package=node-linux-$arch
-	bin=$PWD/bin/node/node_modules/$package/bin
-	if [ "$("$bin/node" -v 2> /dev/null)" != "v$node" ]; then
-		echo "ts: installing Node.js $node into bin/node"
-		mkdir -p bin/node
-		npm install --prefix bin/node --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error "$package@$node" > /dev/null
-	fi
-	PATH=$bin:$PATH
-fi
+PATH=$node:$PATH
 
 chromium=${CHROMIUM:-/usr/bin/chromium}
 if [ ! -x "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
@@ -49,7 +32,7 @@ if [ ! -x "$chromium" ]; then
 fi
 
 # Everything that the outcome depends on is a file of these directories.
-if [ $# = 0 ] && [ -e "$done" ] && [ -z "$(find ts tools/ts.sh spec/vectors wire rpc session ws wsrpc jsonrpc conformance object cmd/chum ./*.go go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
+if [ $# = 0 ] && [ -e "$done" ] && [ -z "$(find ts tools/ts.sh tools/node.sh spec/vectors wire rpc session ws wsrpc jsonrpc conformance object cmd/chum examples/browser ./*.go go.mod \( -name node_modules -o -name dist -o -name LICENSE \) -prune -o -type f -newer "$done" -print -quit)" ]; then
 	echo "ts: nothing has changed"
 	exit
 fi

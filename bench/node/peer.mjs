@@ -2,59 +2,14 @@
 // process.go for what is said on stdin and stdout. They have the scenarios with calls.
 // JSON has no bytes, so a string of a hundred characters stands for them.
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
-import { newWebSocketRpcSession, RpcTarget } from "capnweb";
-import { Client, Server } from "rpc-websockets";
-import { WebSocket, WebSocketServer } from "ws";
+import { systems } from "./systems.mjs";
 
-globalThis.WebSocket ??= WebSocket; // capnweb looks there for its constants; Node has one from 22 on
-
-const handlerSleep = 10; // ms
 const payload = "0123456789".repeat(10);
 
 const records = Array.from({ length: 1024 }, (_, i) => ({
   kind: 9, number: i, name: `display_name_${i}`, typeUrl: `example.org/${i}`,
   packed: true, jsonName: `displayName${i}`, default: `nobody ${i}`,
 }));
-
-class Service extends RpcTarget {
-  bytes(p) { return p; }
-  async sleep(p) { await sleep(handlerSleep); return p; }
-  typed(r) { r.number++; return r; }
-}
-
-// Each system has serve(), which returns the address, and dial(addr), which returns a
-// function that calls a method with one parameter, and one that closes.
-const systems = {
-  "rpc-websockets": {
-    async serve() {
-      const server = new Server({ host: "127.0.0.1", port: 0 });
-      const service = new Service();
-      for (const name of ["bytes", "sleep", "typed"]) server.register(name, ([p]) => service[name](p));
-      await new Promise((done) => server.on("listening", done));
-      return `ws://127.0.0.1:${server.wss.address().port}`;
-    },
-    async dial(addr) {
-      const client = new Client(addr, { reconnect: false });
-      await new Promise((done, failed) => client.on("open", done).on("error", failed));
-      return { call: (method, p) => client.call(method, [p]), close: () => client.close() };
-    },
-  },
-  capnweb: {
-    async serve() {
-      const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-      server.on("connection", (ws) => newWebSocketRpcSession(ws, new Service()));
-      await new Promise((done) => server.on("listening", done));
-      return `ws://127.0.0.1:${server.address().port}`;
-    },
-    async dial(addr) {
-      const ws = new WebSocket(addr);
-      await new Promise((done, failed) => ws.on("open", done).on("error", failed));
-      const api = newWebSocketRpcSession(ws);
-      return { call: (method, p) => api[method](p), close: () => ws.close() };
-    },
-  },
-};
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (v) => process.stdout.write(JSON.stringify(v) + "\n");
@@ -104,7 +59,7 @@ async function load(call, open, ms, timed) {
 }
 
 async function measure(job) {
-  const { call, close } = await systems[job.system].dial(job.addr);
+  const { call, close, added = 1 } = await systems[job.system].dial(job.addr);
   const echo = (method) => async () => {
     const answer = await call(method, payload);
     if (answer !== payload) throw new Error(`the answer is ${answer}, want ${payload}`);
@@ -113,22 +68,24 @@ async function measure(job) {
   const typed = async () => {
     const r = records[next++ % records.length];
     const a = await call("typed", r);
-    if (a.number !== r.number + 1 || a.kind !== r.kind || a.name !== r.name || a.typeUrl !== r.typeUrl
+    if (a.number !== r.number + added || a.kind !== r.kind || a.name !== r.name || a.typeUrl !== r.typeUrl
       || a.packed !== r.packed || a.jsonName !== r.jsonName || a.default !== r.default) {
       throw new Error(`the typed call answered ${JSON.stringify(a)}`);
     }
   };
   const what = { "latency/bytes": [1, echo("bytes")], "latency/typed": [1, typed],
     "calls/bytes": [100, echo("bytes")], "calls/typed": [100, typed],
-    "sleep/bytes": [job.size.open, echo("sleep")] }[`${job.scenario}/${job.case}`];
+    "sleep/bytes": [job.size.open, echo("sleep")],
+    "node/100 open": [100, typed], "node/1 open": [1, typed] }[`${job.scenario}/${job.case}`];
   if (!what) throw new Error("the system has no such scenario");
   const [open, once] = what;
   await load(once, open, 3 * job.size.warm / 1e6, false); // the compiler of JavaScript takes longer to warm up
   const server = await order("start"), client = usage();
   const ms = (job.size.measure / 1e6) * (job.scenario === "sleep" ? 3 : 1);
-  const l = await load(once, open, ms, open !== 100);
+  const l = await load(once, open, ms, open !== 100 || job.scenario === "node");
   const clientThen = usage(), serverThen = await order("stop");
   const metrics = {
+    "client CPU-µs/call": (clientThen.cpu - client.cpu) / 1000 / l.all,
     "calls/s": l.rate,
     "CPU-µs/call": (clientThen.cpu - client.cpu + serverThen.cpu - server.cpu) / 1000 / l.all,
   };
