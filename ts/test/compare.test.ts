@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
-import { compare, type Expected, Mux, pipe } from "../src/index.ts";
+import { describe } from "../src/describe.ts";
+import { compare, type Expected, Mux } from "../src/index.ts";
 import { Peer } from "../src/peer.ts";
+import { pipe } from "../src/pipe.ts";
 import { failed, pair } from "./pair.ts";
 import { frame, Raw, settle } from "./raw.ts";
 
@@ -87,12 +89,13 @@ test("a hello whose schema is no string is malformed", async () => {
   const raw = new Raw(new Mux());
   raw.send(frame(1, 0, '{"version":1,"schema":5}'));
   await raw.peer.done;
-  expect(raw.errors.map(String)).toEqual([expect.stringContaining("malformed hello")]);
+  expect(raw.errors.map(String)).toEqual([expect.stringContaining("a hello that is none")]);
 });
 
 test("a side in TypeScript says nothing of its types", async () => {
   const mux = new Mux();
   mux.handle("get", () => 1);
+  describe(mux);
   const { a } = pair({}, {}, mux);
   const [method] = expected.methods;
   expect(await compare(a, { schema: "x", methods: [method!] })).toEqual([

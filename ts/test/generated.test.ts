@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
-import { CallError, Mux, Peer, pipe } from "../src/index.ts";
+import { expect, test, vi } from "vitest";
+import { describe } from "../src/describe.ts";
+import { CallError, Mux, Peer } from "../src/index.ts";
+import { pipe } from "../src/pipe.ts";
 import type { Written } from "../src/value.ts";
 import * as chum from "./generated/chum.ts";
 import * as empty from "./generated/empty.ts";
@@ -133,20 +135,32 @@ const verdict = (subject: Subject, answer: Answer, reached: boolean, got: unknow
     : `accepted as ${JSON.stringify(json)}`;
 };
 
+/** An answer that goes out as it is. */
+class AsIs {
+  readonly written: Written;
+
+  constructor(written: Written) {
+    this.written = written;
+  }
+}
+
+vi.mock("../src/value.ts", async (original) => {
+  const real = await original<typeof import("../src/value.ts")>();
+  const writeValue: typeof real.writeValue = (value, ...rest) =>
+    value instanceof AsIs ? value.written : real.writeValue(value, ...rest);
+  return { ...real, writeValue };
+});
+
 /** Serves the methods with whatever answers are set, as they are. */
 const raw = (list: Subject[], answers: () => Written[]): Mux => {
   const mux = new Mux();
   for (const { name, kind } of list) {
     const mode = modes.indexOf(kind);
-    mux.put({
-      name,
-      mode,
-      about: {},
-      read: () => undefined,
-      readItem: () => undefined,
-      run: () => (mode & TAKES ? answers() : answers()[0]),
-      write: (value) => value as Written,
-    });
+    const run = (): unknown => {
+      const all = answers().map((written) => new AsIs(written));
+      return mode & TAKES ? all : all[0];
+    };
+    mux.put({ name, mode, shape: { params: { form: "any" } }, run });
   }
   return mux;
 };
@@ -167,7 +181,9 @@ const reached = async ({ call, kind }: Subject, peer: Peer): Promise<[values: un
 };
 
 test("the functions of generated files are loaded, each with what it was made from", async () => {
-  const { a } = pair({}, {}, new Mux());
+  const mux = new Mux();
+  describe(mux);
+  const { a } = pair({}, {}, mux);
   expect(await empty.expect(a)).toEqual([]);
   expect(await only.expect(a)).toEqual([
     { method: "getRef", part: "method" },

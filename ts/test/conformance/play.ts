@@ -1,8 +1,7 @@
 import type { CallOptions } from "../../src/call.ts";
 import { CallError } from "../../src/error.ts";
-import type { Stream } from "../../src/method.ts";
 import type { Peer } from "../../src/peer.ts";
-import type { Priority } from "../../src/stream.ts";
+import type { Priority, Stream } from "../../src/stream.ts";
 import type { Call, Outcome } from "./case.ts";
 import { fromData, fromItems, toData, toItems } from "./data.ts";
 import { known, started } from "./methods.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
-import { accept } from "../../src/connect.ts";
+import { accept } from "../../src/accept.ts";
 import { services } from "./services.ts";
 
 /** Serves the methods of the suite in Node.js, on a port of loopback that is free. */

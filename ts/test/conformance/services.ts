@@ -1,4 +1,6 @@
+import { describe } from "../../src/describe.ts";
 import { CallError, type Code } from "../../src/error.ts";
+import { keys } from "../../src/keyed.ts";
 import { Mux } from "../../src/mux.ts";
 import { concat, isPattern, pattern, upTo } from "./data.ts";
 import {
@@ -90,6 +92,7 @@ function* blocks(n: number, block: Uint8Array): Generator<Uint8Array> {
 /** Serves the methods. */
 export function services(offers: string[] = []): Mux {
   const mux = new Mux();
+  describe(mux);
   about.handle(mux, () => ({ suite: 1, offers }));
   for (const echo of echoes) echo.handle(mux, (value) => value);
   measure.handle(mux, ({ data }) => ({ size: data.length, right: isPattern(data) }));
@@ -138,7 +141,7 @@ function states(mux: Mux): void {
       Promise.race([marks(name).done.then(() => true), aborted(signal).then(() => false)]);
   started.handle(mux, happened(begun), { pure: true });
   cancelled.handle(mux, happened(over), { pure: true });
-  tally.handle(mux, (name) => ++counts(name).n, { keyed: true });
+  tally.handle(mux, (name) => ++counts(name).n, { keyed: keys() });
   tallied.handle(mux, (name) => counts(name).n, { pure: true });
 }
 
