@@ -6,8 +6,8 @@ import { expect, test } from "vitest";
 // Bytes, minified and gzipped, of what a page loads that uses these: what is in entries of their own (package.json, exports)
 // aside, all of it. The goal is 10,000 and is missed: so these only ever go down.
 const limits: [string, number][] = [
-  ["*", 14_850],
-  ["{ connect }", 12_450],
+  ["*", 14_740],
+  ["{ connect }", 12_350],
 ];
 
 test.each(limits)("export %s has at most %i bytes", async (names, limit) => {
