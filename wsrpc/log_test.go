@@ -70,6 +70,7 @@ func (c *rawClient) raw(s string) { _, _ = c.Write([]byte(s)) }
 
 // message sends a short message, masked with a key of zeros, and frame any frame.
 func (c *rawClient) message(s string) { c.frame(0x82, s) }
+
 func (c *rawClient) frame(op byte, s string) {
 	c.raw(string([]byte{op, 0x80 | byte(len(s)), 0, 0, 0, 0}) + s)
 }
